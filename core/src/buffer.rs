@@ -1,0 +1,88 @@
+//! A packet in one buffer, or on its way from one to another.
+
+use crate::error::{Error, Result};
+use cipher::inout::InOutBuf;
+use core::ops::Range;
+
+/// Where a packet is read and where its successor is written: the same place, or two.
+pub(crate) struct Buffer<'a> {
+    /// The packet, if it is not at the start of `to`.
+    from: Option<&'a [u8]>,
+    to: &'a mut [u8],
+    /// Octets of the packet.
+    len: usize,
+}
+
+impl<'a> Buffer<'a> {
+    /// The first `len` octets of `storage` are the packet; what follows is room.
+    pub(crate) const fn in_place(storage: &'a mut [u8], len: usize) -> Result<Self> {
+        if len > storage.len() {
+            return Err(Error::LengthExceedsBuffer);
+        }
+        Ok(Self { from: None, to: storage, len })
+    }
+
+    pub(crate) const fn between(from: &'a [u8], to: &'a mut [u8]) -> Self {
+        Self { len: from.len(), from: Some(from), to }
+    }
+
+    /// The packet as it came.
+    pub(crate) fn packet(&self) -> &[u8] {
+        match self.from {
+            Some(from) => from,
+            None => self.to.get(..self.len).unwrap_or_default(),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::OutputTooSmall`] if the output has fewer than `len` octets.
+    pub(crate) const fn check_room(&self, len: usize) -> Result<()> {
+        if len > self.to.len() { Err(Error::OutputTooSmall) } else { Ok(()) }
+    }
+
+    /// Carries the octets before `body` to the output as they are, and gives the body, to be read and written once.
+    pub(crate) fn body(&mut self, body: Range<usize>) -> InOutBuf<'_, '_, u8> {
+        let Some(from) = self.from else {
+            return self.to.get_mut(body).unwrap_or_default().into();
+        };
+        if let (Some(to), Some(from)) = (self.to.get_mut(..body.start), from.get(..body.start)) {
+            to.copy_from_slice(from);
+        }
+        let (from, to) = (from.get(body.clone()).unwrap_or_default(), self.to.get_mut(body).unwrap_or_default());
+        // Of one length, since `check_room` was asked first; nothing is better than a part.
+        InOutBuf::new(from, to).unwrap_or_else(|_| (&mut [][..]).into())
+    }
+
+    /// The output.
+    pub(crate) const fn output(&mut self) -> &mut [u8] {
+        self.to
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_place_and_between_give_the_same_views() {
+        let mut storage = *b"headbody....";
+        let mut buffer = Buffer::in_place(&mut storage, 8).unwrap();
+        assert_eq!(buffer.packet(), b"headbody");
+        assert_eq!(buffer.body(4..8).get_in(), b"body");
+        assert_eq!((buffer.check_room(12), buffer.check_room(13)), (Ok(()), Err(Error::OutputTooSmall)));
+
+        let mut output = [0u8; 12];
+        let mut buffer = Buffer::between(b"headbody", &mut output);
+        assert_eq!(buffer.packet(), b"headbody");
+        let mut body = buffer.body(4..8);
+        assert_eq!(body.get_in(), b"body");
+        body.get_out().copy_from_slice(b"BODY");
+        assert_eq!(&output[..8], b"headBODY");
+    }
+
+    #[test]
+    fn a_length_beyond_the_buffer_is_refused() {
+        assert!(matches!(Buffer::in_place(&mut [0; 4], 5), Err(Error::LengthExceedsBuffer)));
+    }
+}

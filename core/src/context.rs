@@ -1,0 +1,240 @@
+//! A cryptographic context (RFC 3711 3.2): the keys, streams and policy of one direction.
+//!
+//! The data path reads it under a guard; control operations share a mutex that the data path never takes. Each changes one pointer, so all
+//! streams of the direction see it at once (P2).
+
+use crate::counters::Refusals;
+use crate::epoch::{Domain, Guard, Published};
+use crate::error::{Error, Result};
+use crate::index::Ssrc;
+use crate::keys::{KeyId, KeyRing, SessionKeys};
+use crate::policy::{NewStreams, Policy};
+use crate::secret::MasterKey;
+use crate::stream::{Origin, Stream, Windows};
+use crate::table::StreamTable;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+pub(crate) struct Context {
+    domain: Domain,
+    policy: Policy,
+    windows: Windows,
+    /// Unknown SSRCs get a stream at their first packet.
+    adds_streams: bool,
+    ring: Published<KeyRing>,
+    streams: StreamTable,
+    pub(crate) refusals: Refusals,
+    control: Mutex<Control>,
+    made: Instant,
+}
+
+/// What control operations need to go one after the other.
+struct Control {
+    next_key: u64,
+}
+
+/// What a rekey did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rekeyed {
+    /// The key is the current one now.
+    Switched(KeyId),
+    /// The context holds this very master key already, in some role. Nothing changed.
+    Unchanged(KeyId),
+}
+
+impl Rekeyed {
+    /// The key that was given.
+    #[must_use]
+    pub const fn key(self) -> KeyId {
+        match self {
+            Self::Switched(key) | Self::Unchanged(key) => key,
+        }
+    }
+}
+
+impl Context {
+    pub(crate) fn new(domain: &Domain, policy: Policy, inbound: bool) -> Result<Self> {
+        let policy = policy.check()?;
+        Ok(Self {
+            domain: domain.clone(),
+            policy,
+            windows: policy.windows(inbound),
+            // A sender knows its own streams. A receiver must not take an SSRC's word for it (P8).
+            adds_streams: policy.new_streams == NewStreams::AtFirstPacket && (!inbound || policy.is_authenticated()),
+            ring: Published::new(domain, KeyRing::default()),
+            streams: StreamTable::new(domain, policy.max_streams)?,
+            refusals: Refusals::default(),
+            control: Mutex::new(Control { next_key: 0 }),
+            made: Instant::now(),
+        })
+    }
+
+    pub(crate) const fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    pub(crate) const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    // ---- Data path.
+
+    #[inline]
+    pub(crate) fn ring<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g KeyRing> {
+        self.ring.load(guard)
+    }
+
+    /// The stream of `ssrc`, or its floor.
+    #[inline]
+    pub(crate) fn find<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Option<&'g Stream>> {
+        self.streams.find(ssrc, guard)
+    }
+
+    /// Makes the stream of an SSRC that has none, or but a floor. The stream that is there now is returned, whoever made it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownSsrc`] if streams are added by call; [`Error::TooManyStreams`].
+    pub(crate) fn admit<'g>(&'g self, ssrc: Ssrc, origin: &Origin, guard: &'g Guard<'_>) -> Result<&'g Stream> {
+        if !self.adds_streams {
+            return Err(Error::UnknownSsrc);
+        }
+        self.place(ssrc, origin, guard)
+    }
+
+    fn place<'g>(&'g self, ssrc: Ssrc, origin: &Origin, guard: &'g Guard<'_>) -> Result<&'g Stream> {
+        let held = match self.find(ssrc, guard)? {
+            Some(held) => held,
+            None => self.streams.insert(Arc::new(Stream::new(ssrc, origin, self.windows)), guard)?,
+        };
+        if !held.is_removed() {
+            return Ok(held);
+        }
+        // A floor: the new stream starts above it, whatever `origin` says.
+        let above = Stream::new(ssrc, &held.origin(), self.windows);
+        self.streams.replace(held, Arc::new(above), guard)?;
+        self.find(ssrc, guard)?.filter(|stream| !stream.is_removed()).ok_or(Error::NoSuchStream)
+    }
+
+    // ---- Control: keys.
+
+    /// Publishes the ring that `change` makes of the one in use, then retires what it leaves out.
+    fn change_ring<R>(&self, change: impl FnOnce(&KeyRing, &mut Control) -> Result<(Option<KeyRing>, R)>) -> Result<R> {
+        let mut control = self.lock();
+        let guard = self.domain.pin();
+        let ring = self.ring.load(&guard)?;
+        let (next, outcome) = change(ring, &mut control)?;
+        if let Some(next) = next {
+            // Before the publication retires the ring: once that is out, it may be dropped at any time.
+            ring.retire_missing(&next);
+            self.ring.replace(next, &guard)?;
+        }
+        Ok(outcome)
+    }
+
+    /// # Errors
+    ///
+    /// Key and salt lengths; [`Error::MkiLengthMismatch`], [`Error::DuplicateMki`].
+    pub(crate) fn rekey(&self, master: &MasterKey) -> Result<Rekeyed> {
+        self.change_ring(|ring, control| {
+            let key = self.derive(master, control)?;
+            if let Some(held) = ring.match_for(&key)? {
+                return Ok((None, Rekeyed::Unchanged(held)));
+            }
+            let id = key.id();
+            Ok((Some(ring.rekeyed(key, self.policy.grace.count())), Rekeyed::Switched(id)))
+        })
+    }
+
+    /// # Errors
+    ///
+    /// As [`Self::rekey`]; [`Error::TooManyKeys`].
+    pub(crate) fn add_key(&self, master: &MasterKey) -> Result<KeyId> {
+        self.change_ring(|ring, control| {
+            let key = self.derive(master, control)?;
+            if let Some(held) = ring.match_for(&key)? {
+                return Ok((None, held));
+            }
+            let id = key.id();
+            Ok((Some(ring.with(key)?), id))
+        })
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::UnknownKey`], [`Error::KeyIsCurrent`].
+    pub(crate) fn retire_key(&self, id: KeyId) -> Result<()> {
+        self.change_ring(|ring, _| Ok((Some(ring.without(id)?), ())))
+    }
+
+    pub(crate) fn end_grace(&self) -> Result<()> {
+        self.change_ring(|ring, _| Ok((Some(ring.without_grace()), ())))
+    }
+
+    fn derive(&self, master: &MasterKey, control: &mut Control) -> Result<Arc<SessionKeys>> {
+        let id = KeyId(control.next_key);
+        let key = SessionKeys::derive(self.policy.spec, master, id, self.policy.lifetime, self.domain.tally())?;
+        control.next_key += 1;
+        Ok(key)
+    }
+
+    // ---- Control: streams.
+
+    /// # Errors
+    ///
+    /// [`Error::StreamExists`], [`Error::TooManyStreams`], [`Error::IndexBackward`] below the floor of an earlier life.
+    pub(crate) fn add_stream(&self, ssrc: Ssrc, origin: &Origin) -> Result<()> {
+        let _control = self.lock();
+        let guard = self.domain.pin();
+        match self.find(ssrc, &guard)? {
+            Some(held) if !held.is_removed() => Err(Error::StreamExists),
+            Some(floor) => {
+                let origin = origin.above(&floor.origin())?;
+                let stream = Arc::new(Stream::new(ssrc, &origin, self.windows));
+                if self.streams.replace(floor, stream, &guard)? { Ok(()) } else { Err(Error::StreamExists) }
+            }
+            None => self.place(ssrc, origin, &guard).map(drop),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`].
+    pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
+        let _control = self.lock();
+        let guard = self.domain.pin();
+        let held = self.live(ssrc, &guard)?;
+        // Closed first: whatever is claimed from here on is void, so the floor holds all that was accepted.
+        let floor = Stream::floor(ssrc, &held.close());
+        self.streams.replace(held, Arc::new(floor), &guard).map(drop)
+    }
+
+    /// The stream of an SSRC, for control operations.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`].
+    pub(crate) fn live<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<&'g Stream> {
+        self.find(ssrc, guard)?.filter(|stream| !stream.is_removed()).ok_or(Error::NoSuchStream)
+    }
+
+    /// Calls `visit` with every stream, under the control mutex. The second argument is the time, on the clock of [`Self::since`].
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(&Stream, u64)) -> Result<()> {
+        let _control = self.lock();
+        let guard = self.domain.pin();
+        let now = u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.streams.iter(&guard)?.filter(|stream| !stream.is_removed()).for_each(|stream| visit(stream, now));
+        Ok(())
+    }
+
+    /// A time of [`Self::for_each`]'s clock.
+    pub(crate) fn since(&self, nanos: u64) -> Instant {
+        self.made + std::time::Duration::from_nanos(nanos)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Control> {
+        // Nothing under it is left half done by a panic: the ring changes by one swap.
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,53 @@
+//! Key derivation (RFC 3711 4.3, RFC 6188 3, RFC 7714 11) at key derivation rate 0: AES-CM as a pseudo-random function.
+
+use super::aes_cm::{Aes, BLOCK, CM_SALT_LEN};
+use zeroize::Zeroizing;
+
+/// The labels of one protocol's session keys (RFC 3711 4.3.1, 4.3.2).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Labels {
+    pub(crate) encryption: u8,
+    pub(crate) authentication: u8,
+    pub(crate) salting: u8,
+}
+
+impl Labels {
+    pub(crate) const SRTP: Self = Self { encryption: 0, authentication: 1, salting: 2 };
+    pub(crate) const SRTCP: Self = Self { encryption: 3, authentication: 4, salting: 5 };
+}
+
+/// A label outside the registry: what it derives tells master keys apart, and is never sent.
+pub(crate) const IDENTITY: u8 = 0xff;
+
+/// Where the label lies in the 128-bit input: the key id is `label || r` with `r` of 48 bits, and the 16 bits after it count blocks.
+const LABEL_AT: usize = 7;
+
+/// The pseudo-random function under one master key and salt.
+pub(crate) struct Prf {
+    aes: Aes,
+    salt: Zeroizing<[u8; CM_SALT_LEN]>,
+}
+
+impl Prf {
+    /// `master_key` of 16, 24 or 32 octets. A salt of 12 octets (AEAD profiles) is padded with zeros on the right to 14.
+    pub(crate) fn new(master_key: &[u8], master_salt: &[u8]) -> Self {
+        let mut salt = Zeroizing::new([0; CM_SALT_LEN]);
+        for (to, from) in salt.iter_mut().zip(master_salt) {
+            *to = *from;
+        }
+        Self { aes: Aes::new(master_key), salt }
+    }
+
+    /// Fills `output` with what the label derives.
+    pub(crate) fn derive(&self, label: u8, output: &mut [u8]) {
+        let mut block = Zeroizing::new([0u8; BLOCK]);
+        for (to, from) in block.iter_mut().zip(self.salt.iter()) {
+            *to = *from;
+        }
+        if let Some(octet) = block.get_mut(LABEL_AT) {
+            *octet ^= label;
+        }
+        output.fill(0);
+        self.aes.counter_mode_128(&block, output.into());
+    }
+}

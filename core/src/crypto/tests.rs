@@ -1,0 +1,144 @@
+//! The known answers below the level of packets: keystreams, key derivation, HMAC, and packets given by their session keys.
+
+use super::aes_cm::Aes;
+use super::*;
+use crate::index::{Roc, SeqNum};
+use crate::wire::{Protected, Shape};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct File<V> {
+    vectors: Vec<V>,
+}
+
+/// Any vector: the fields of all kinds, each missing where it does not apply.
+#[derive(Deserialize)]
+struct Vector {
+    id: String,
+    kind: String,
+    #[serde(flatten)]
+    fields: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Vector {
+    fn hex(&self, name: &str) -> Vec<u8> {
+        hex::decode(self.fields[name].as_str().unwrap()).unwrap()
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        self.fields[name].as_u64().unwrap()
+    }
+}
+
+/// The vectors of one file and kind, of which there are `count`.
+fn vectors(file: &str, kind: &str, count: usize) -> Vec<Vector> {
+    let path = format!("{}/tests/vectors/{file}.json", env!("CARGO_MANIFEST_DIR"));
+    let all: File<Vector> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let chosen: Vec<_> = all.vectors.into_iter().filter(|vector| vector.kind == kind).collect();
+    assert_eq!(chosen.len(), count, "{kind} in {file}");
+    chosen
+}
+
+fn check_keystreams(file: &str, count: usize) {
+    for vector in vectors(file, "aes_cm_keystream", count) {
+        let expected = vector.hex("keystream");
+        let first = usize::try_from(vector.number("first_block")).unwrap() * 16;
+        let mut stream = vec![0; first + expected.len()];
+        let iv: [u8; 16] = vector.hex("iv").try_into().unwrap();
+        Aes::new(&vector.hex("session_key")).counter_mode_128(&iv, (&mut stream[..]).into());
+        assert_eq!(stream[first..], expected, "{}", vector.id);
+    }
+}
+
+fn check_derivations(file: &str, count: usize) {
+    for vector in vectors(file, "key_derivation", count) {
+        let expected = vector.hex("output");
+        let mut output = vec![0xee; expected.len()];
+        let label = u8::try_from(vector.number("label")).unwrap();
+        Prf::new(&vector.hex("master_key"), &vector.hex("master_salt")).derive(label, &mut output);
+        assert_eq!(output, expected, "{}", vector.id);
+    }
+}
+
+#[test]
+fn rfc3711_b2_keystream() {
+    check_keystreams("rfc3711", 2);
+}
+
+#[test]
+fn rfc3711_b3_key_derivation() {
+    check_derivations("rfc3711", 7);
+}
+
+#[test]
+fn rfc6188_7_keystream() {
+    check_keystreams("rfc6188", 4);
+}
+
+#[test]
+fn rfc6188_7_key_derivation() {
+    check_derivations("rfc6188", 6);
+}
+
+#[test]
+fn rfc6904_a_key_derivation() {
+    check_derivations("rfc6904", 2);
+}
+
+#[test]
+fn rfc2202_hmac_sha1() {
+    for vector in vectors("rfc2202", "hmac_sha1", 7) {
+        let (key, data) = (vector.hex("key"), vector.hex("data"));
+        if key.len() > 64 {
+            // A longer key is hashed first. Session authentication keys have 20 octets.
+            continue;
+        }
+        let mut mac = HmacSha1::vacant();
+        mac.set_key(&key);
+        let mut tag = [0; MAX_TAG_LEN];
+        let (message, suffix) = data.split_at(data.len() - 4);
+        mac.compute(message, Suffix::Roc(suffix.try_into().unwrap()), &mut tag);
+        assert_eq!(tag.as_slice(), vector.hex("digest"), "{}", vector.id);
+    }
+}
+
+/// Seals the plain packet of a vector that gives session keys, compares, and opens it again.
+fn check_gcm(vector: &Vector, protocol: Protocol) {
+    let (plain, protected) = (vector.hex("plaintext"), vector.hex("protected"));
+    let gcm = AesGcm::from_session_keys(&vector.hex("session_key"), vector.hex("session_salt").try_into().unwrap());
+    let suite = Suite::Gcm(gcm);
+    let shape = Shape { protocol, tag: 16, mki: 0, tag_first: true };
+    let packet = Protected::parse(shape, &protected).unwrap();
+    let encrypted = vector.fields["encrypted"].as_bool().unwrap();
+    let frame = match protocol {
+        Protocol::Rtp => {
+            let seq = SeqNum(u16::try_from(packet.index).unwrap());
+            Frame::srtp(packet.ssrc, PacketIndex::new(Roc(0), seq), packet.head, encrypted)
+        }
+        Protocol::Rtcp => {
+            assert_eq!(packet.encrypted, encrypted);
+            Frame::srtcp(packet.ssrc, SrtcpIndex::from_extended(packet.index.into()), packet.head, encrypted)
+        }
+    };
+    let mut sealed = plain.clone();
+    suite.crypt(&frame, (&mut sealed[packet.head..]).into());
+    assert_eq!(sealed, protected[..packet.body_end], "{}", vector.id);
+    let mut tag = [0; 16];
+    suite.tag(&frame, &sealed, &mut tag);
+    assert_eq!(tag, protected[packet.trailer.tag.clone()], "{}", vector.id);
+    assert!(suite.verify(&frame, &sealed, &tag).is_ok());
+    tag[15] ^= 1;
+    assert!(suite.verify(&frame, &sealed, &tag).is_err());
+    suite.crypt(&frame, (&mut sealed[packet.head..]).into());
+    assert_eq!(sealed, plain, "{}", vector.id);
+}
+
+#[test]
+fn rfc7714_16_srtp_packets() {
+    vectors("rfc7714", "srtp", 4).iter().for_each(|vector| check_gcm(vector, Protocol::Rtp));
+}
+
+#[test]
+fn rfc7714_17_srtcp_packets() {
+    vectors("rfc7714", "srtcp", 4).iter().for_each(|vector| check_gcm(vector, Protocol::Rtcp));
+}

@@ -1,0 +1,205 @@
+//! The receiving direction, as users hold it.
+
+use crate::buffer::Buffer;
+use crate::context::{Context, Rekeyed};
+use crate::counters::RefusedCounts;
+use crate::epoch::{Domain, Guard};
+use crate::error::Result;
+use crate::index::{Roc, Ssrc};
+use crate::info::{self, KeyInfo, StreamInfo};
+use crate::keys::KeyId;
+use crate::secret::MasterKey;
+use crate::stream::{Mark, Origin};
+use crate::unprotect::unprotect;
+use crate::wire::Protocol;
+use core::fmt;
+use std::sync::Arc;
+
+/// Unprotects what a peer sends: its keys, its streams, and what was accepted of them.
+///
+/// A handle, cheap to clone: clones name the same context. Every method may be called from any thread at any time. The context goes, and its keys
+/// are wiped, with the last handle.
+#[derive(Clone)]
+pub struct Inbound(pub(crate) Arc<Context>);
+
+impl Inbound {
+    /// Unprotects an SRTP packet in place; returns the plain packet, which is its beginning (RFC 3711 3.3).
+    ///
+    /// # Errors
+    ///
+    /// Any of [`Fault::Packet`](crate::Fault::Packet), [`Fault::Peer`](crate::Fault::Peer) and [`Fault::Key`](crate::Fault::Key);
+    /// [`Error::ForeignGuard`](crate::Error::ForeignGuard); [`Error::TooManyStreams`](crate::Error::TooManyStreams). The packet is untouched
+    /// then, and so is all state but counters.
+    ///
+    /// # Performance
+    ///
+    /// No lock, no reference count, no copy; five to eight atomic operations on lines that only threads of the same stream share. It allocates at
+    /// a stream's first packet only. While a sender switches keys without MKI, a packet may cost a tag check for each key held.
+    pub fn unprotect_rtp<'p>(&self, guard: &Guard<'_>, packet: &'p mut [u8]) -> Result<&'p mut [u8]> {
+        self.in_place(guard, Protocol::Rtp, packet)
+    }
+
+    /// Unprotects an SRTCP packet in place; returns the plain packet, which is its beginning (RFC 3711 3.4).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::unprotect_rtp`].
+    pub fn unprotect_rtcp<'p>(&self, guard: &Guard<'_>, packet: &'p mut [u8]) -> Result<&'p mut [u8]> {
+        self.in_place(guard, Protocol::Rtcp, packet)
+    }
+
+    /// [`Self::unprotect_rtp`] from one buffer to another, of at least the plain packet's length (that of `packet` is always enough). Returns
+    /// the number of octets written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::unprotect_rtp`]; [`Error::OutputTooSmall`](crate::Error::OutputTooSmall).
+    pub fn unprotect_rtp_to(&self, guard: &Guard<'_>, packet: &[u8], output: &mut [u8]) -> Result<usize> {
+        unprotect(&self.0, guard, Protocol::Rtp, Buffer::between(packet, output))
+    }
+
+    /// [`Self::unprotect_rtcp`] from one buffer to another, as [`Self::unprotect_rtp_to`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::unprotect_rtp_to`].
+    pub fn unprotect_rtcp_to(&self, guard: &Guard<'_>, packet: &[u8], output: &mut [u8]) -> Result<usize> {
+        unprotect(&self.0, guard, Protocol::Rtcp, Buffer::between(packet, output))
+    }
+
+    /// [`Self::unprotect_rtp`] under a guard of its own: for programs that handle one packet at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::unprotect_rtp`].
+    pub fn unprotect_rtp_autopin<'p>(&self, packet: &'p mut [u8]) -> Result<&'p mut [u8]> {
+        self.unprotect_rtp(&self.domain().pin(), packet)
+    }
+
+    /// [`Self::unprotect_rtcp`] under a guard of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::unprotect_rtp`].
+    pub fn unprotect_rtcp_autopin<'p>(&self, packet: &'p mut [u8]) -> Result<&'p mut [u8]> {
+        self.unprotect_rtcp(&self.domain().pin(), packet)
+    }
+
+    fn in_place<'p>(&self, guard: &Guard<'_>, protocol: Protocol, packet: &'p mut [u8]) -> Result<&'p mut [u8]> {
+        let len = unprotect(&self.0, guard, protocol, Buffer::in_place(packet, packet.len())?)?;
+        Ok(packet.get_mut(..len).unwrap_or_default())
+    }
+
+    /// Makes `key` the current one. The one before stays in grace: packets in flight under it are accepted still (P3).
+    ///
+    /// All streams switch at once, by one pointer swap; no reader waits, fails or loses a packet (P1). Rollover counters, SRTCP indices and replay
+    /// lists go on (P4, RFC 3711 3.3.1). The outbound direction is not touched (P2). A master key that the context holds already changes nothing (P5).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongKeyLength`](crate::Error::WrongKeyLength), [`Error::WrongSaltLength`](crate::Error::WrongSaltLength),
+    /// [`Error::WrongKeyAndSaltLength`](crate::Error::WrongKeyAndSaltLength); [`Error::MkiLengthMismatch`](crate::Error::MkiLengthMismatch),
+    /// [`Error::DuplicateMki`](crate::Error::DuplicateMki). The keys in use stay as they are then.
+    #[expect(clippy::needless_pass_by_value)] // Consumed on purpose: wiped when this returns.
+    pub fn rekey(&self, key: MasterKey) -> Result<Rekeyed> {
+        self.0.rekey(&key)
+    }
+
+    /// Adds a key beside the current one, up to 16 in all: found by its MKI, or, without MKIs, tried last.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rekey`]; [`Error::TooManyKeys`](crate::Error::TooManyKeys).
+    #[expect(clippy::needless_pass_by_value)] // As in `rekey`.
+    pub fn add_key(&self, key: MasterKey) -> Result<KeyId> {
+        self.0.add_key(&key)
+    }
+
+    /// Retires a key that was added or is in grace.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownKey`](crate::Error::UnknownKey); [`Error::KeyIsCurrent`](crate::Error::KeyIsCurrent).
+    pub fn retire_key(&self, key: KeyId) -> Result<()> {
+        self.0.retire_key(key)
+    }
+
+    /// Retires the keys in grace: what is still in flight under them is refused from here on.
+    ///
+    /// # Errors
+    ///
+    /// None today.
+    pub fn end_grace(&self) -> Result<()> {
+        self.0.end_grace()
+    }
+
+    /// The keys in use, the current one first.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyInfo> {
+        info::keys(&self.0)
+    }
+
+    /// Announces a stream, to start at rollover counter `roc`: for a late joiner that was told it, or where streams are added by call.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StreamExists`](crate::Error::StreamExists), [`Error::TooManyStreams`](crate::Error::TooManyStreams);
+    /// [`Error::IndexBackward`](crate::Error::IndexBackward) below the floor that an earlier life of the stream left.
+    pub fn add_stream(&self, ssrc: impl Into<Ssrc>, roc: Roc) -> Result<()> {
+        self.0.add_stream(ssrc.into(), &Origin { srtp: Mark::cycle(roc.0), ..Origin::START })
+    }
+
+    /// Removes a stream. Its floor stays: indices up to its highest are never accepted again in this context (P5).
+    ///
+    /// Where streams are added at their first packet, a later packet of the SSRC brings the stream back, above its floor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`](crate::Error::NoSuchStream).
+    pub fn remove_stream(&self, ssrc: impl Into<Ssrc>) -> Result<()> {
+        self.0.remove_stream(ssrc.into())
+    }
+
+    /// The rollover counter of a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`](crate::Error::NoSuchStream).
+    pub fn roc(&self, ssrc: impl Into<Ssrc>) -> Result<Roc> {
+        info::roc(&self.0, ssrc.into())
+    }
+
+    /// Moves a stream on to rollover counter `roc`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`](crate::Error::NoSuchStream); [`Error::IndexBackward`](crate::Error::IndexBackward).
+    pub fn set_roc(&self, ssrc: impl Into<Ssrc>, roc: Roc) -> Result<()> {
+        let ssrc = ssrc.into();
+        self.0.live(ssrc, &self.domain().pin())?.set_roc(roc)
+    }
+
+    /// A snapshot of every stream.
+    #[must_use]
+    pub fn streams(&self) -> Vec<StreamInfo> {
+        info::streams(&self.0)
+    }
+
+    /// Packets refused by this context so far.
+    #[must_use]
+    pub fn refused(&self) -> RefusedCounts {
+        self.0.refusals.snapshot()
+    }
+
+    /// The domain whose guards this context takes.
+    #[must_use]
+    pub fn domain(&self) -> &Domain {
+        self.0.domain()
+    }
+}
+
+impl fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        info::debug(&self.0, f.debug_struct("Inbound"))
+    }
+}

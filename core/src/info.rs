@@ -1,0 +1,69 @@
+//! Snapshots of a context for its owner: keys, streams, lengths. Nothing secret is in them.
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::index::{Roc, Ssrc};
+use crate::keys::{KeyId, KeyRing, KeyRole};
+use crate::stream::TrackInfo;
+use crate::wire::Protocol;
+use core::fmt;
+use std::time::Instant;
+
+/// A key of a context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyInfo {
+    /// Names it within its context.
+    pub id: KeyId,
+    /// Its MKI; empty if it has none.
+    pub mki: Vec<u8>,
+    /// What it is to the context.
+    pub role: KeyRole,
+}
+
+/// A stream of a context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamInfo {
+    /// Its SSRC.
+    pub ssrc: Ssrc,
+    /// Its SRTP packets.
+    pub rtp: TrackInfo,
+    /// Its SRTCP packets.
+    pub rtcp: TrackInfo,
+    /// No packet was accepted or sent since then, or longer. The data path reads no clock: this is when a snapshot first saw the packet counts as
+    /// they are now, so it is as fine as snapshots are frequent.
+    pub idle_since: Instant,
+}
+
+pub(crate) fn keys(context: &Context) -> Vec<KeyInfo> {
+    let list =
+        |ring: &KeyRing| ring.list().map(|(key, role)| KeyInfo { id: key.id(), mki: key.mki().into(), role }).collect();
+    context.ring(&context.domain().pin()).map(list).unwrap_or_default()
+}
+
+pub(crate) fn streams(context: &Context) -> Vec<StreamInfo> {
+    let mut streams = Vec::new();
+    // A guard of the context's own domain is never refused.
+    let _ = context.for_each(|stream, now| {
+        let (rtp, rtcp) = stream.counts();
+        let idle_since = context.since(stream.idle_since(now));
+        streams.push(StreamInfo { ssrc: stream.ssrc(), rtp, rtcp, idle_since });
+    });
+    streams
+}
+
+pub(crate) fn roc(context: &Context, ssrc: Ssrc) -> Result<Roc> {
+    let guard = context.domain().pin();
+    let (rtp, _) = context.live(ssrc, &guard)?.counts();
+    Ok(Roc(rtp.cycle))
+}
+
+pub(crate) fn overhead(context: &Context, protocol: Protocol) -> usize {
+    let shape = |ring: &KeyRing| ring.shape(context.policy().spec, protocol).overhead();
+    context.ring(&context.domain().pin()).map(shape).unwrap_or_default()
+}
+
+pub(crate) fn debug(context: &Context, mut f: fmt::DebugStruct<'_, '_>) -> fmt::Result {
+    f.field("profile", &context.policy().spec.name).field("keys", &keys(context)).finish_non_exhaustive()
+}

@@ -1,0 +1,38 @@
+//! SRTP.
+mod buffer;
+mod context;
+mod counters;
+mod crypto;
+mod epoch;
+mod error;
+mod inbound;
+mod index;
+mod info;
+mod keys;
+mod outbound;
+mod policy;
+mod primitive;
+mod protect;
+mod replay;
+mod secret;
+mod session;
+mod stream;
+mod table;
+mod unprotect;
+mod wire;
+
+pub use context::Rekeyed;
+pub use counters::RefusedCounts;
+pub use crypto::profile::{Profile, UnknownProfile};
+pub use epoch::{Domain, DomainStats, Guard};
+pub use error::{Error, Fault, Result};
+pub use inbound::Inbound;
+pub use index::{PacketIndex, Roc, SeqNum, SrtcpIndex, Ssrc};
+pub use info::{KeyInfo, StreamInfo};
+pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS};
+pub use outbound::Outbound;
+pub use policy::{Grace, NewStreams, SrtcpEncryption};
+pub use secret::{MAX_MKI_LEN, MasterKey};
+pub use session::{Session, SessionBuilder};
+pub use stream::TrackInfo;
+pub use wire::{MAX_PACKET_LEN, Protocol};

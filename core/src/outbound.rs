@@ -1,0 +1,189 @@
+//! The sending direction, as users hold it.
+
+use crate::buffer::Buffer;
+use crate::context::{Context, Rekeyed};
+use crate::counters::RefusedCounts;
+use crate::epoch::{Domain, Guard};
+use crate::error::{Error, Result};
+use crate::index::{Roc, Ssrc};
+use crate::info::{self, KeyInfo, StreamInfo};
+use crate::protect::protect;
+use crate::secret::MasterKey;
+use crate::stream::{Mark, NextSrtcp, Origin};
+use crate::wire::Protocol;
+use core::fmt;
+use std::sync::Arc;
+
+/// Protects what is sent to a peer: its key, its streams, and what was sent of them.
+///
+/// A handle, cheap to clone: clones name the same context. Every method may be called from any thread at any time. The context goes, and its key
+/// is wiped, with the last handle.
+#[derive(Clone)]
+pub struct Outbound(pub(crate) Arc<Context>);
+
+impl Outbound {
+    /// Protects the RTP packet in the first `len` octets of `buffer`, in place; returns the length of the SRTP packet (RFC 3711 3.3).
+    ///
+    /// The buffer needs [`Self::rtp_overhead`] octets of room behind the packet, and nothing is written beyond them.
+    ///
+    /// An index is sent once (P6). Packets of a stream may be given out of order, within the replay window. The first packet of a stream starts
+    /// it at rollover counter 0, unless [`Self::add_stream`] said otherwise.
+    ///
+    /// # Errors
+    ///
+    /// Any of [`Fault::Packet`](crate::Fault::Packet) and [`Fault::Key`](crate::Fault::Key); [`Error::OutputTooSmall`],
+    /// [`Error::LengthExceedsBuffer`], [`Error::IndexReused`], [`Error::IndexTooOld`], [`Error::ForeignGuard`], [`Error::UnknownSsrc`],
+    /// [`Error::TooManyStreams`]. The buffer is untouched then.
+    ///
+    /// # Performance
+    ///
+    /// As [`Inbound::unprotect_rtp`](crate::Inbound::unprotect_rtp); one key, so one tag.
+    pub fn protect_rtp(&self, guard: &Guard<'_>, buffer: &mut [u8], len: usize) -> Result<usize> {
+        protect(&self.0, guard, Protocol::Rtp, Buffer::in_place(buffer, len)?)
+    }
+
+    /// Protects the RTCP packet in the first `len` octets of `buffer`, in place; returns the length of the SRTCP packet (RFC 3711 3.4).
+    ///
+    /// The buffer needs [`Self::rtcp_overhead`] octets of room behind the packet. The SRTCP index is given out here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::protect_rtp`]; [`Error::SrtcpIndexExhausted`].
+    pub fn protect_rtcp(&self, guard: &Guard<'_>, buffer: &mut [u8], len: usize) -> Result<usize> {
+        protect(&self.0, guard, Protocol::Rtcp, Buffer::in_place(buffer, len)?)
+    }
+
+    /// [`Self::protect_rtp`] from one buffer to another, of at least `packet.len() +` [`Self::rtp_overhead`] octets.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::protect_rtp`].
+    pub fn protect_rtp_to(&self, guard: &Guard<'_>, packet: &[u8], output: &mut [u8]) -> Result<usize> {
+        protect(&self.0, guard, Protocol::Rtp, Buffer::between(packet, output))
+    }
+
+    /// [`Self::protect_rtcp`] from one buffer to another, of at least `packet.len() +` [`Self::rtcp_overhead`] octets.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::protect_rtcp`].
+    pub fn protect_rtcp_to(&self, guard: &Guard<'_>, packet: &[u8], output: &mut [u8]) -> Result<usize> {
+        protect(&self.0, guard, Protocol::Rtcp, Buffer::between(packet, output))
+    }
+
+    /// [`Self::protect_rtp`] under a guard of its own: for programs that handle one packet at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::protect_rtp`].
+    pub fn protect_rtp_autopin(&self, buffer: &mut [u8], len: usize) -> Result<usize> {
+        self.protect_rtp(&self.domain().pin(), buffer, len)
+    }
+
+    /// [`Self::protect_rtcp`] under a guard of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::protect_rtcp`].
+    pub fn protect_rtcp_autopin(&self, buffer: &mut [u8], len: usize) -> Result<usize> {
+        self.protect_rtcp(&self.domain().pin(), buffer, len)
+    }
+
+    /// By how many octets protection makes an RTP packet longer: tag and MKI.
+    #[must_use]
+    pub fn rtp_overhead(&self) -> usize {
+        info::overhead(&self.0, Protocol::Rtp)
+    }
+
+    /// By how many octets protection makes an RTCP packet longer: tag, index and MKI.
+    #[must_use]
+    pub fn rtcp_overhead(&self) -> usize {
+        info::overhead(&self.0, Protocol::Rtcp)
+    }
+
+    /// Makes `key` the current one, at once and for all streams, by one pointer swap. The one before is retired.
+    ///
+    /// Rollover counters and SRTCP indices go on (P4, RFC 3711 3.3.1). The inbound direction is not touched (P2). The current master key given
+    /// again changes nothing (P5).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongKeyLength`], [`Error::WrongSaltLength`], [`Error::WrongKeyAndSaltLength`]; [`Error::MkiLengthMismatch`],
+    /// [`Error::DuplicateMki`]. The key in use stays then.
+    #[expect(clippy::needless_pass_by_value)] // Consumed on purpose: wiped when this returns.
+    pub fn rekey(&self, key: MasterKey) -> Result<Rekeyed> {
+        self.0.rekey(&key)
+    }
+
+    /// The key in use, if there is one.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyInfo> {
+        info::keys(&self.0)
+    }
+
+    /// Adds a stream that starts at rollover counter `roc` and SRTCP index `srtcp_index`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StreamExists`], [`Error::TooManyStreams`]; [`Error::IndexBackward`] below the floor that an earlier life of the stream left (its
+    /// SRTCP index always goes on from there: give 0), or for an SRTCP index of more than 31 bits.
+    pub fn add_stream(&self, ssrc: impl Into<Ssrc>, roc: Roc, srtcp_index: u32) -> Result<()> {
+        if srtcp_index >> 31 != 0 {
+            return Err(Error::IndexBackward);
+        }
+        let next_srtcp = NextSrtcp::starting_at(srtcp_index);
+        self.0.add_stream(ssrc.into(), &Origin { srtp: Mark::cycle(roc.0), next_srtcp, ..Origin::START })
+    }
+
+    /// Removes a stream. Its floor stays: indices up to its highest are never sent again in this context (P6).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`].
+    pub fn remove_stream(&self, ssrc: impl Into<Ssrc>) -> Result<()> {
+        self.0.remove_stream(ssrc.into())
+    }
+
+    /// The rollover counter of a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`].
+    pub fn roc(&self, ssrc: impl Into<Ssrc>) -> Result<Roc> {
+        info::roc(&self.0, ssrc.into())
+    }
+
+    /// Moves a stream on to rollover counter `roc`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`]; [`Error::IndexBackward`].
+    pub fn set_roc(&self, ssrc: impl Into<Ssrc>, roc: Roc) -> Result<()> {
+        let ssrc = ssrc.into();
+        self.0.live(ssrc, &self.domain().pin())?.set_roc(roc)
+    }
+
+    /// A snapshot of every stream.
+    #[must_use]
+    pub fn streams(&self) -> Vec<StreamInfo> {
+        info::streams(&self.0)
+    }
+
+    /// Packets refused by this context so far.
+    #[must_use]
+    pub fn refused(&self) -> RefusedCounts {
+        self.0.refusals.snapshot()
+    }
+
+    /// The domain whose guards this context takes.
+    #[must_use]
+    pub fn domain(&self) -> &Domain {
+        self.0.domain()
+    }
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        info::debug(&self.0, f.debug_struct("Outbound"))
+    }
+}

@@ -1,0 +1,127 @@
+//! The path of a packet to be sent, top-down, for SRTP and SRTCP alike (RFC 3711 3.3, 3.4; RFC 7714 8, 9).
+//!
+//! Nothing before the index is taken changes the buffer or any state (but for a stream that is added), and nothing after it can fail. An index
+//! is taken once, so no two packets leave under one key, SSRC and index (P6).
+
+use crate::buffer::Buffer;
+use crate::context::Context;
+use crate::crypto::Frame;
+use crate::epoch::Guard;
+use crate::error::{Error, Result};
+use crate::index::{Counter, PacketIndex};
+use crate::keys::{KeyRing, SessionKeys};
+use crate::stream::{Origin, Stream};
+use crate::wire::{Plain, Protocol, Shape};
+use core::ops::Range;
+
+/// Protects one packet; returns its new length.
+pub(crate) fn protect(
+    context: &Context,
+    guard: &Guard<'_>,
+    protocol: Protocol,
+    mut buffer: Buffer<'_>,
+) -> Result<usize> {
+    // Once more if the stream was removed between look-up and the taking of the index.
+    let ready = prepare(context, guard, protocol, &buffer).or_else(|error| {
+        if error == Error::NoSuchStream { prepare(context, guard, protocol, &buffer) } else { Err(error) }
+    });
+    match ready {
+        Ok(ready) => Ok(ready.seal(protocol, &mut buffer)),
+        Err(error) => {
+            context.refusals.count(error, guard);
+            Err(error)
+        }
+    }
+}
+
+/// A packet whose index is taken: it may be encrypted.
+struct Ready<'g> {
+    key: &'g SessionKeys,
+    frame: Frame,
+    shape: Shape,
+    body_end: usize,
+}
+
+/// All that can fail, and the taking of the index at its end.
+fn prepare<'g>(
+    context: &'g Context,
+    guard: &'g Guard<'_>,
+    protocol: Protocol,
+    buffer: &Buffer<'_>,
+) -> Result<Ready<'g>> {
+    let packet = Plain::parse(protocol, buffer.packet())?;
+    let body_end = buffer.packet().len();
+    let ring = context.ring(guard)?;
+    let shape = ring.shape(context.policy().spec, protocol);
+    buffer.check_room(body_end + shape.overhead())?;
+    let key = ring.current()?;
+    key.budget(protocol).check()?;
+
+    let stream = stream(context, guard, &packet)?;
+    let (key, frame) = match protocol {
+        Protocol::Rtp => {
+            let index = stream.track(protocol).mark().estimate(Counter::SRTP, packet.seq);
+            stream.track(protocol).peek_for_sending(index)?;
+            stream.track(protocol).spend(key, protocol)?;
+            stream.track(protocol).reserve(index).inspect_err(|_| stream.track(protocol).count_refused())?;
+            let encrypted = context.policy().srtp_encrypted;
+            (key, Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, encrypted))
+        }
+        Protocol::Rtcp => {
+            let (key, index) = next_srtcp(context, guard, stream, ring)?;
+            (key, Frame::srtcp(packet.ssrc, index, packet.head, context.policy().encrypts_srtcp()))
+        }
+    };
+    stream.note_key(key.id());
+    Ok(Ready { key, frame, shape, body_end })
+}
+
+/// The packet's stream; a new one if there is none and this context adds them.
+fn stream<'g>(context: &'g Context, guard: &'g Guard<'_>, packet: &Plain) -> Result<&'g Stream> {
+    match context.find(packet.ssrc, guard)? {
+        Some(stream) if !stream.is_removed() => Ok(stream),
+        Some(floor) => context.admit(packet.ssrc, &floor.origin(), guard),
+        None => context.admit(packet.ssrc, &Origin::START, guard),
+    }
+}
+
+/// Takes the next SRTCP index, under the newest key: of two threads that see a rekey at different times, the one that is behind follows.
+fn next_srtcp<'g>(
+    context: &'g Context,
+    guard: &'g Guard<'_>,
+    stream: &Stream,
+    mut ring: &'g KeyRing,
+) -> Result<(&'g SessionKeys, crate::index::SrtcpIndex)> {
+    loop {
+        let key = ring.current()?;
+        stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)?;
+        if let Some(index) = stream.next_srtcp(key.id())? {
+            return Ok((key, index));
+        }
+        ring = context.ring(guard)?;
+    }
+}
+
+impl Ready<'_> {
+    fn seal(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> usize {
+        let suite = self.key.suite(protocol);
+        suite.crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
+
+        let trailer = self.shape.trailer(self.body_end);
+        let output = buffer.output();
+        put(output, trailer.word, self.frame.word());
+        put(output, trailer.mki, self.key.mki());
+        if let Some((protected, rest)) = output.split_at_mut_checked(self.body_end) {
+            let tag = trailer.tag.start - self.body_end..trailer.tag.end - self.body_end;
+            suite.tag(&self.frame, protected, rest.get_mut(tag).unwrap_or_default());
+        }
+        self.body_end + self.shape.overhead()
+    }
+}
+
+/// Writes `octets` at `place`, which `prepare` has made sure is there.
+fn put(output: &mut [u8], place: Range<usize>, octets: &[u8]) {
+    for (to, from) in output.get_mut(place).unwrap_or_default().iter_mut().zip(octets) {
+        *to = *from;
+    }
+}

@@ -1,0 +1,122 @@
+//! The replay list (RFC 3711 3.3.2): a ring of atomic words, exact under any number of threads, without a lock.
+//!
+//! 1. A word is `block << 16 | bitmap`: bit `b` of the bitmap says that index `block * 16 + b` was claimed. All zero is block 0 with
+//!    nothing claimed, which is the initial state.
+//! 2. Index `i` belongs to block `i >> 4`, which lives in word `block % words`.
+//! 3. A word only ever grows: the same block gains bits, or a newer block takes the word over. So no bit is claimed twice, and nothing
+//!    is ever cleared.
+//! 4. With `ceil(W / 16) + 1` words, a block that lost its word to a newer one lies more than `W` left of an index that was claimed. So
+//!    `TooOld` is always justified by a claim, even while `highest` lags behind.
+//!
+//! What `Ok` does not mean: [`ReplayList::peek`] promises nothing, another thread may claim in between. Only `claim` decides.
+
+use crate::error::{Error, Result};
+use crate::primitive::atomic::{AtomicU64, Ordering};
+
+/// The narrowest and the widest window, in packets (RFC 3711 3.3.2 demands 64).
+pub(crate) const WINDOWS: core::ops::RangeInclusive<u32> = 64..=32_768;
+
+const PER_WORD: u64 = 16;
+const BLOCK_SHIFT: u32 = 16;
+
+/// Which indices of one stream and protocol were claimed.
+#[derive(Debug)]
+pub(crate) struct ReplayList {
+    window: u64,
+    /// Indices below are too old, whatever the window: they belong to an earlier life of the stream.
+    base: u64,
+    words: Box<[AtomicU64]>,
+}
+
+impl ReplayList {
+    /// A list for a window of `window` packets in which nothing from `base` on is claimed. Allocates `(window / 16 + 2) * 8` octets at
+    /// most.
+    pub(crate) fn new(window: u32, base: u64) -> Self {
+        let words = u64::from(window).div_ceil(PER_WORD) + 1;
+        Self { window: u64::from(window), base, words: (0..words).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// A list that refuses every index, and allocates nothing.
+    pub(crate) fn closed() -> Self {
+        Self { window: 0, base: u64::MAX, words: Box::default() }
+    }
+
+    /// Whether `index` could be claimed now. `highest` is the highest index claimed so far, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooOld`] or [`Error::Replayed`], as `claim` would.
+    pub(crate) fn peek(&self, index: u64, highest: Option<u64>) -> Result<()> {
+        self.check_window(index, highest)?;
+        // Relaxed: a hint. `claim` decides, by itself.
+        Entry::of(index).advance(self.word(index)?.load(Ordering::Relaxed)).map(drop)
+    }
+
+    /// Claims `index`: succeeds once, for one caller.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooOld`] if `index + window <= highest` or the ring has moved on; [`Error::Replayed`] if it was claimed before.
+    pub(crate) fn claim(&self, index: u64, highest: Option<u64>) -> Result<()> {
+        self.check_window(index, highest)?;
+        let word = self.word(index)?;
+        let entry = Entry::of(index);
+        // Relaxed throughout: claims of one word are ordered by its modification order, which is all that exactly-once needs
+        // (invariant 3); no other memory is published through it.
+        let mut seen = word.load(Ordering::Relaxed);
+        loop {
+            let grown = entry.advance(seen)?;
+            match word.compare_exchange_weak(seen, grown, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    fn check_window(&self, index: u64, highest: Option<u64>) -> Result<()> {
+        if index < self.base {
+            return Err(Error::TooOld);
+        }
+        match highest {
+            Some(highest) if index + self.window <= highest => Err(Error::TooOld),
+            _ => Ok(()),
+        }
+    }
+
+    fn word(&self, index: u64) -> Result<&AtomicU64> {
+        // Empty only when closed, which `check_window` has refused; the error keeps a panic off the data path.
+        let len = self.words.len().max(1) as u64;
+        let at = usize::try_from((index / PER_WORD) % len).map_err(|_| Error::TooOld)?;
+        self.words.get(at).ok_or(Error::TooOld)
+    }
+}
+
+/// An index as its block and its bit.
+#[derive(Clone, Copy)]
+struct Entry {
+    block: u64,
+    bit: u64,
+}
+
+impl Entry {
+    const fn of(index: u64) -> Self {
+        Self { block: index / PER_WORD, bit: 1 << (index % PER_WORD) }
+    }
+
+    /// What a word that reads `seen` becomes when this entry is claimed.
+    fn advance(self, seen: u64) -> Result<u64> {
+        let newest = seen >> BLOCK_SHIFT;
+        if newest > self.block {
+            Err(Error::TooOld)
+        } else if newest < self.block {
+            Ok(self.block << BLOCK_SHIFT | self.bit)
+        } else if seen & self.bit != 0 {
+            Err(Error::Replayed)
+        } else {
+            Ok(seen | self.bit)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! A session: both directions with one peer, and how it is made.
+
+use crate::context::Context;
+use crate::crypto::profile::Profile;
+use crate::epoch::Domain;
+use crate::error::Result;
+use crate::inbound::Inbound;
+use crate::keys::KeyLifetime;
+use crate::outbound::Outbound;
+use crate::policy::{Grace, NewStreams, Policy, SrtcpEncryption};
+use crate::secret::MasterKey;
+use std::sync::Arc;
+
+/// Both directions with one peer. They share a profile and a policy, and nothing that changes: their keys, streams and indices live apart (P2).
+#[derive(Clone, Debug)]
+pub struct Session {
+    inbound: Inbound,
+    outbound: Outbound,
+}
+
+/// Says what a [`Session`] is to be; made by [`Session::builder`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct SessionBuilder {
+    policy: Policy,
+    inbound: Vec<MasterKey>,
+    outbound: Option<MasterKey>,
+}
+
+impl Session {
+    /// Starts to describe a session.
+    pub const fn builder(profile: Profile) -> SessionBuilder {
+        SessionBuilder { policy: Policy::new(profile), inbound: Vec::new(), outbound: None }
+    }
+
+    /// The receiving direction.
+    #[must_use]
+    pub const fn inbound(&self) -> &Inbound {
+        &self.inbound
+    }
+
+    /// The sending direction.
+    #[must_use]
+    pub const fn outbound(&self) -> &Outbound {
+        &self.outbound
+    }
+}
+
+impl SessionBuilder {
+    /// The key of the receiving direction. Without one, it refuses all packets until it is rekeyed. Given again, further keys are added beside the
+    /// first, as by [`Inbound::add_key`].
+    pub fn inbound(mut self, key: MasterKey) -> Self {
+        self.inbound.push(key);
+        self
+    }
+
+    /// The key of the sending direction. Without one, it refuses all packets until it is rekeyed.
+    pub fn outbound(mut self, key: MasterKey) -> Self {
+        self.outbound = Some(key);
+        self
+    }
+
+    /// The SRTP replay window, in packets: 64 to 32768, 1024 unless said. Outbound, it bounds how far out of order packets may be given.
+    pub const fn replay_window(mut self, packets: u32) -> Self {
+        self.policy.srtp_window = packets;
+        self
+    }
+
+    /// The SRTCP replay window, in packets: 64 to 32768, 128 unless said.
+    pub const fn srtcp_replay_window(mut self, packets: u32) -> Self {
+        self.policy.srtcp_window = packets;
+        self
+    }
+
+    /// What to do about unknown SSRCs; [`NewStreams::AtFirstPacket`] unless said. Without authentication an inbound context never adds a stream by
+    /// itself.
+    pub const fn new_streams(mut self, new_streams: NewStreams) -> Self {
+        self.policy.new_streams = new_streams;
+        self
+    }
+
+    /// How many streams each direction holds at most, the floors of removed ones included: 1 to 2^24, 4096 unless said. A full table refuses, and never
+    /// evicts.
+    pub const fn max_streams(mut self, streams: usize) -> Self {
+        self.policy.max_streams = streams;
+        self
+    }
+
+    /// How long replaced inbound keys are accepted; the last one unless said.
+    pub const fn grace(mut self, grace: Grace) -> Self {
+        self.policy.grace = grace;
+        self
+    }
+
+    /// How many packets a master key may protect, in each direction; what RFC 3711 9.2 allows unless said.
+    pub const fn key_lifetime(mut self, lifetime: KeyLifetime) -> Self {
+        self.policy.lifetime = lifetime;
+        self
+    }
+
+    /// Whether SRTCP is encrypted; [`SrtcpEncryption::Required`] unless said.
+    pub const fn srtcp_encryption(mut self, encryption: SrtcpEncryption) -> Self {
+        self.policy.srtcp_encryption = encryption;
+        self
+    }
+
+    /// Leaves SRTP payloads in the clear, both ways (`UNENCRYPTED_SRTP`, RFC 4568 6.3.2). They are authenticated still.
+    pub const fn unencrypted_srtp(mut self) -> Self {
+        self.policy.srtp_encrypted = false;
+        self
+    }
+
+    /// Makes the session, in `domain`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadReplayWindow`](crate::Error::BadReplayWindow), [`Error::BadStreamBound`](crate::Error::BadStreamBound),
+    /// [`Error::BadKeyLifetime`](crate::Error::BadKeyLifetime); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
+    pub fn build(self, domain: &Domain) -> Result<Session> {
+        let inbound = Context::new(domain, self.policy, true)?;
+        let mut keys = self.inbound.iter();
+        if let Some(first) = keys.next() {
+            inbound.rekey(first)?;
+        }
+        for further in keys {
+            inbound.add_key(further)?;
+        }
+        let outbound = Context::new(domain, self.policy, false)?;
+        if let Some(key) = &self.outbound {
+            outbound.rekey(key)?;
+        }
+        Ok(Session { inbound: Inbound(Arc::new(inbound)), outbound: Outbound(Arc::new(outbound)) })
+    }
+}

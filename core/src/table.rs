@@ -1,0 +1,222 @@
+//! SSRC to stream in O(1), read without a lock while it grows.
+//!
+//! Open addressing with linear probing in an array that is at most half full. A full array is *migrated*: each of its slots is frozen and its
+//! stream copied to an array twice as long, which then takes its place. Every thread that wants to insert meanwhile helps, so nobody waits for
+//! another; look-ups go on in whichever array they loaded.
+//!
+//! 1. An SSRC has at most one slot in an array: probes for it start at the same place, and a slot that was filled stays filled with a stream
+//!    of that SSRC. (A removed stream is replaced by its floor.)
+//! 2. The successor of an array is entered through the root only after every slot of the array is frozen and copied. Until then it holds
+//!    nothing but copies, so that it makes no difference which helper copies first.
+//! 3. Streams are added for authenticated or outgoing packets and by the control side, never for a packet that was merely received (P8), and never
+//!    more than the bound.
+
+use crate::epoch::{Domain, Guard, Slot, Slots};
+use crate::error::{Error, Result};
+use crate::index::Ssrc;
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::stream::Stream;
+use core::hash::BuildHasher;
+use std::collections::hash_map::RandomState;
+use std::sync::Arc;
+
+/// Slots of the first array.
+const FIRST_LEN: usize = 8;
+
+pub(crate) struct StreamTable {
+    domain: Domain,
+    /// The array in use: a single slot that is never empty.
+    root: Slots<Array>,
+    /// Streams and floors held, or about to be.
+    count: AtomicUsize,
+    bound: usize,
+    /// Keeps a peer from choosing SSRCs that collide.
+    seed: u64,
+}
+
+struct Array {
+    slots: Slots<Stream>,
+    filled: AtomicUsize,
+    /// The array that takes this one's place, once there is one: a single slot.
+    next: Slots<Array>,
+}
+
+/// How a probe of an array ended.
+enum Probe<'g> {
+    Found(usize, &'g Stream),
+    /// Not there, and the first slot where it could be put.
+    Vacant(usize),
+    /// Not there, and nothing can be put here any more.
+    Migrating,
+}
+
+impl StreamTable {
+    /// An empty table for `bound` streams at most.
+    pub(crate) fn new(domain: &Domain, bound: usize) -> Result<Self> {
+        let table = Self {
+            domain: domain.clone(),
+            root: Slots::new(domain, 1),
+            count: AtomicUsize::new(0),
+            bound,
+            seed: RandomState::new().hash_one(0u8),
+        };
+        table.root.fill(0, Arc::new(Array::new(domain, FIRST_LEN)), &domain.pin()).map_err(|_| Error::ForeignGuard)?;
+        Ok(table)
+    }
+
+    /// The stream of `ssrc`, or the floor that is left of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ForeignGuard`]; so in all calls here.
+    #[inline]
+    pub(crate) fn find<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Option<&'g Stream>> {
+        match self.array(guard)?.probe(self.hash(ssrc), ssrc, guard)? {
+            Probe::Found(_, stream) => Ok(Some(stream)),
+            Probe::Vacant(_) | Probe::Migrating => Ok(None),
+        }
+    }
+
+    /// Adds a stream. If its SSRC has one by now (or its floor), that is returned and `stream` is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyStreams`].
+    pub(crate) fn insert<'g>(&'g self, stream: Arc<Stream>, guard: &'g Guard<'_>) -> Result<&'g Stream> {
+        let ssrc = stream.ssrc();
+        // Relaxed: the count bounds, and orders nothing.
+        let reserved = self
+            .count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| (held < self.bound).then_some(held + 1));
+        if reserved.is_err() {
+            return self.find(ssrc, guard)?.ok_or(Error::TooManyStreams);
+        }
+        let (inserted, held) = self.put(stream, guard)?;
+        if !inserted {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(held)
+    }
+
+    /// Whether the stream was put, and the stream that holds the SSRC now.
+    fn put<'g>(&'g self, mut stream: Arc<Stream>, guard: &'g Guard<'_>) -> Result<(bool, &'g Stream)> {
+        let ssrc = stream.ssrc();
+        loop {
+            let array = self.array(guard)?;
+            match array.probe(self.hash(ssrc), ssrc, guard)? {
+                Probe::Found(_, held) => return Ok((false, held)),
+                Probe::Vacant(at) if !array.is_full() => match array.slots.fill(at, stream, guard) {
+                    Ok(held) => {
+                        // Relaxed: a hint when to migrate.
+                        array.filled.fetch_add(1, Ordering::Relaxed);
+                        return Ok((true, held));
+                    }
+                    // Somebody filled or froze the slot: look again.
+                    Err(back) => stream = back,
+                },
+                Probe::Vacant(_) | Probe::Migrating => self.migrate(array, guard)?,
+            }
+        }
+    }
+
+    /// Puts `new` in the place of `old`. False if somebody else did, with another.
+    pub(crate) fn replace(&self, old: &Stream, mut new: Arc<Stream>, guard: &Guard<'_>) -> Result<bool> {
+        let ssrc = old.ssrc();
+        loop {
+            let array = self.array(guard)?;
+            match array.probe(self.hash(ssrc), ssrc, guard)? {
+                Probe::Found(at, held) if core::ptr::eq(held, old) => {
+                    match array.slots.replace(at, old, new, guard) {
+                        Ok(()) => return Ok(true),
+                        Err(back) => new = back,
+                    }
+                    if array.slots.load(at, guard)?.frozen {
+                        self.migrate(array, guard)?;
+                    }
+                }
+                _ => return Ok(false),
+            }
+        }
+    }
+
+    /// Every stream and floor, in no order. One that comes or goes meanwhile may be missed.
+    pub(crate) fn iter<'g>(&'g self, guard: &'g Guard<'_>) -> Result<impl Iterator<Item = &'g Stream>> {
+        let slots = &self.array(guard)?.slots;
+        Ok((0..slots.len()).filter_map(move |at| slots.load(at, guard).ok()?.value))
+    }
+
+    fn array<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g Array> {
+        // Never empty; the error keeps a panic off the data path.
+        self.root.load(0, guard)?.value.ok_or(Error::TooManyStreams)
+    }
+
+    /// Moves everything from `from` to its successor, which becomes the root. Any number of threads may do so at once.
+    #[cold]
+    fn migrate(&self, from: &Array, guard: &Guard<'_>) -> Result<()> {
+        if from.next.load(0, guard)?.value.is_none() {
+            let longer = Arc::new(Array::new(&self.domain, from.slots.len() * 2));
+            // If another thread was first, its array serves.
+            drop(from.next.fill(0, longer, guard));
+        }
+        let Some(to) = from.next.freeze(0, guard)? else { return Ok(()) };
+        for at in 0..from.slots.len() {
+            if let Some(stream) = from.slots.freeze(at, guard)? {
+                to.adopt(self.hash(stream.ssrc()), stream, guard)?;
+            }
+        }
+        // Fails if another helper was first.
+        drop(self.root.replace(0, from, to, guard));
+        Ok(())
+    }
+
+    /// Where the probe for an SSRC starts: a permutation of 32 bits, seeded, of which the low bits serve.
+    fn hash(&self, ssrc: Ssrc) -> usize {
+        let mixed = (u64::from(ssrc.0) ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // Only low bits are used.
+        #[expect(clippy::cast_possible_truncation)]
+        {
+            (mixed >> 32) as usize
+        }
+    }
+}
+
+impl Array {
+    fn new(domain: &Domain, len: usize) -> Self {
+        Self { slots: Slots::new(domain, len), filled: AtomicUsize::new(0), next: Slots::new(domain, 1) }
+    }
+
+    fn is_full(&self) -> bool {
+        // Relaxed: a hint; a slot that is really there decides.
+        self.filled.load(Ordering::Relaxed) * 2 >= self.slots.len()
+    }
+
+    fn probe<'g>(&'g self, hash: usize, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Probe<'g>> {
+        for step in 0..self.slots.len() {
+            let at = hash.wrapping_add(step);
+            match self.slots.load(at, guard)? {
+                Slot { value: Some(stream), .. } if stream.ssrc() == ssrc => return Ok(Probe::Found(at, stream)),
+                Slot { value: Some(_), .. } => {}
+                Slot { value: None, frozen: true } => return Ok(Probe::Migrating),
+                Slot { value: None, frozen: false } => return Ok(Probe::Vacant(at)),
+            }
+        }
+        Ok(Probe::Migrating)
+    }
+
+    /// Takes in a stream of the array before, unless it is here already (invariant 2).
+    fn adopt(&self, hash: usize, mut stream: Arc<Stream>, guard: &Guard<'_>) -> Result<()> {
+        while let Probe::Vacant(at) = self.probe(hash, stream.ssrc(), guard)? {
+            match self.slots.fill(at, stream, guard) {
+                Ok(_) => {
+                    self.filled.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Err(back) => stream = back,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

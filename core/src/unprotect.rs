@@ -1,0 +1,175 @@
+//! The path of a received packet, top-down, for SRTP and SRTCP alike (RFC 3711 3.3, 3.4; RFC 7714 8, 9).
+//!
+//! 1. Nothing before the claim changes the buffer or any state but counters of refusals, and nothing after it can fail (P8).
+//! 2. What a packet is judged by is a *view*: the key ring, the stream and its mark, loaded once. If a packet is refused and the view has changed
+//!    by then (another thread rekeyed, or claimed an index meanwhile), it is judged once more, by the new view: a refusal is always one that a
+//!    packet arriving alone would have met.
+
+use crate::buffer::Buffer;
+use crate::context::Context;
+use crate::crypto::{Authenticated, Frame};
+use crate::epoch::Guard;
+use crate::error::{Error, Result};
+use crate::index::{Counter, PacketIndex, SrtcpIndex};
+use crate::keys::{KeyRing, SessionKeys};
+use crate::stream::{Mark, Origin, Stream};
+use crate::wire::{Protected, Protocol};
+
+/// Unprotects one packet; returns the length of the plain one.
+pub(crate) fn unprotect(
+    context: &Context,
+    guard: &Guard<'_>,
+    protocol: Protocol,
+    mut buffer: Buffer<'_>,
+) -> Result<usize> {
+    // Once more if the stream was removed between look-up and claim.
+    let accepted = accept(context, guard, protocol, &buffer).or_else(|error| {
+        if error == Error::NoSuchStream { accept(context, guard, protocol, &buffer) } else { Err(error) }
+    });
+    match accepted {
+        Ok(accepted) => Ok(accepted.decrypt(protocol, &mut buffer)),
+        Err(error) => {
+            context.refusals.count(error, guard);
+            Err(error)
+        }
+    }
+}
+
+/// A packet whose index is claimed: it may be decrypted.
+struct Accepted<'g> {
+    key: &'g SessionKeys,
+    frame: Frame,
+    body_end: usize,
+}
+
+impl Accepted<'_> {
+    fn decrypt(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> usize {
+        self.key.suite(protocol).crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
+        self.body_end
+    }
+}
+
+/// All that can fail, and the claim at its end.
+fn accept<'g>(
+    context: &'g Context,
+    guard: &'g Guard<'_>,
+    protocol: Protocol,
+    buffer: &Buffer<'_>,
+) -> Result<Accepted<'g>> {
+    let ring = context.ring(guard)?;
+    let packet = Protected::parse(ring.shape(context.policy().spec, protocol), buffer.packet())?;
+    if !packet.encrypted && context.policy().encrypts_srtcp() {
+        return Err(Error::UnencryptedSrtcp);
+    }
+    buffer.check_room(packet.body_end)?;
+
+    let mut view = View::load(context, guard, protocol, &packet, ring)?;
+    let verdict = match view.authenticate(context, protocol, &packet, buffer.packet()) {
+        Ok(verified) => Ok(verified),
+        Err(error) => {
+            let fresh = View::load(context, guard, protocol, &packet, context.ring(guard)?)?;
+            if fresh.same(&view) {
+                Err(error)
+            } else {
+                view = fresh;
+                view.authenticate(context, protocol, &packet, buffer.packet())
+            }
+        }
+    };
+    let (key, frame, proof) = verdict.inspect_err(|_| view.count_refused(protocol))?;
+
+    key.budget(protocol).check()?;
+    let stream = match view.stream {
+        Some(stream) => stream,
+        None => context.admit(packet.ssrc, &view.origin, guard)?,
+    };
+    let track = stream.track(protocol);
+    track.spend(key, protocol)?;
+    track.claim(&proof).inspect_err(|_| track.count_refused())?;
+    stream.note_key(key.id());
+    Ok(Accepted { key, frame, body_end: packet.body_end })
+}
+
+/// What a packet is judged by.
+struct View<'g> {
+    ring: &'g KeyRing,
+    stream: Option<&'g Stream>,
+    /// Without a stream: where one would start.
+    origin: Origin,
+    mark: Mark,
+}
+
+impl<'g> View<'g> {
+    fn load(
+        context: &'g Context,
+        guard: &'g Guard<'_>,
+        protocol: Protocol,
+        packet: &Protected,
+        ring: &'g KeyRing,
+    ) -> Result<Self> {
+        let held = context.find(packet.ssrc, guard)?;
+        let stream = held.filter(|stream| !stream.is_removed());
+        let origin = if stream.is_some() { Origin::START } else { held.map_or(Origin::START, Stream::origin) };
+        let mark = stream.map_or_else(|| origin.mark(protocol), |stream| stream.track(protocol).mark());
+        Ok(Self { ring, stream, origin, mark })
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        let stream = |view: &Self| view.stream.map(core::ptr::from_ref);
+        core::ptr::eq(self.ring, other.ring) && stream(self) == stream(other) && self.mark == other.mark
+    }
+
+    fn count_refused(&self, protocol: Protocol) {
+        if let Some(stream) = self.stream {
+            stream.track(protocol).count_refused();
+        }
+    }
+
+    /// Estimates the index, asks the replay list, and finds the key whose tag verifies.
+    fn authenticate(
+        &self,
+        context: &Context,
+        protocol: Protocol,
+        packet: &Protected,
+        octets: &[u8],
+    ) -> Result<(&'g SessionKeys, Frame, Authenticated)> {
+        let counter = protocol.counter();
+        let index = self.mark.estimate(counter, packet.index);
+        match self.stream {
+            Some(stream) => stream.track(protocol).peek(index, self.mark)?,
+            // What a removed stream accepted stays below its floor.
+            None if self.mark.highest().is_some_and(|floor| index <= floor) => return Err(Error::TooOld),
+            None => {}
+        }
+        let frame = match protocol {
+            Protocol::Rtp => {
+                let encrypted = context.policy().srtp_encrypted;
+                Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, encrypted)
+            }
+            Protocol::Rtcp => {
+                Frame::srtcp(packet.ssrc, SrtcpIndex::from_extended(index), packet.head, packet.encrypted)
+            }
+        };
+        let part = |range: &core::ops::Range<usize>| octets.get(range.clone()).ok_or(Error::PacketTooShort);
+        let (protected, tag) = (part(&(0..packet.body_end))?, part(&packet.trailer.tag)?);
+        let hint = self.stream.map_or(crate::keys::KeyId::NONE, Stream::last_key);
+        let mut verdict = Err(Error::AuthenticationFailed);
+        for key in self.ring.candidates(part(&packet.trailer.mki)?, hint)? {
+            verdict = key.suite(protocol).verify(&frame, protected, tag).map(|proof| (key, frame, proof));
+            if verdict.is_ok() {
+                break;
+            }
+        }
+        verdict
+    }
+}
+
+impl Protocol {
+    /// How this protocol's index is carried.
+    const fn counter(self) -> Counter {
+        match self {
+            Self::Rtp => Counter::SRTP,
+            Self::Rtcp => Counter::SRTCP,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Where the parts of a packet lie. Lengths only: nothing here reads a key or changes an octet.
+//!
+//! Both protocols, protected by either kind of suite (RFC 3711 3.1 and 3.4; RFC 7714 8.2 and 9.2):
+//!
+//! ```text
+//!             HMAC:  head | body |        MKI | tag          AEAD:  head | body | tag |        MKI      (SRTP)
+//!             HMAC:  head | body | word | MKI | tag          AEAD:  head | body | tag | word | MKI      (SRTCP)
+//! ```
+//!
+//! `head` stays in the clear, `body` is encrypted, `word` is SRTCP's E flag and index.
+
+pub(crate) mod rtcp;
+pub(crate) mod rtp;
+
+use crate::error::{Error, Result};
+use crate::index::Ssrc;
+use core::ops::Range;
+
+/// The longest packet, in octets: AES-CM numbers the 16-octet blocks of one packet with 16 bits (RFC 3711 4.1.1).
+pub const MAX_PACKET_LEN: usize = 1 << 20;
+
+/// RTP and SRTP, or RTCP and SRTCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// RTP, protected as SRTP.
+    Rtp,
+    /// RTCP, protected as SRTCP.
+    Rtcp,
+}
+
+/// The lengths (octets) and the order of what follows a protected body in one context and protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) protocol: Protocol,
+    pub(crate) tag: usize,
+    pub(crate) mki: usize,
+    /// AEAD: the tag follows the body. Else it comes last.
+    pub(crate) tag_first: bool,
+}
+
+/// Where the trailer's parts lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trailer {
+    pub(crate) tag: Range<usize>,
+    pub(crate) word: Range<usize>,
+    pub(crate) mki: Range<usize>,
+}
+
+impl Shape {
+    const fn word(self) -> usize {
+        match self.protocol {
+            Protocol::Rtp => 0,
+            Protocol::Rtcp => rtcp::WORD_LEN,
+        }
+    }
+
+    /// How much longer protection makes a packet.
+    pub(crate) const fn overhead(self) -> usize {
+        self.tag + self.word() + self.mki
+    }
+
+    /// The trailer of a body that ends at `body_end`.
+    pub(crate) const fn trailer(self, body_end: usize) -> Trailer {
+        let word = if self.tag_first { body_end + self.tag } else { body_end };
+        let mki = word + self.word();
+        let tag = if self.tag_first { body_end } else { mki + self.mki };
+        Trailer { tag: tag..tag + self.tag, word: word..word + self.word(), mki: mki..mki + self.mki }
+    }
+}
+
+/// A plain packet, ready to be protected.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Plain {
+    pub(crate) ssrc: Ssrc,
+    /// RTP: the sequence number. RTCP has none before protection: 0.
+    pub(crate) seq: u32,
+    /// Octets that stay in the clear.
+    pub(crate) head: usize,
+}
+
+/// A protected packet, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Protected {
+    pub(crate) ssrc: Ssrc,
+    /// The index as far as the packet carries it: 16 bits in SRTP, 31 in SRTCP.
+    pub(crate) index: u32,
+    /// The body is encrypted. Always so in SRTP; in SRTCP it is the E flag.
+    pub(crate) encrypted: bool,
+    pub(crate) head: usize,
+    /// Where the body, and with it the plain packet, ends.
+    pub(crate) body_end: usize,
+    pub(crate) trailer: Trailer,
+}
+
+impl Plain {
+    /// # Errors
+    ///
+    /// The header's, and [`Error::PacketTooLong`].
+    pub(crate) fn parse(protocol: Protocol, packet: &[u8]) -> Result<Self> {
+        if packet.len() > MAX_PACKET_LEN {
+            return Err(Error::PacketTooLong);
+        }
+        match protocol {
+            Protocol::Rtp => {
+                rtp::parse(packet).map(|rtp| Self { ssrc: rtp.ssrc, seq: u32::from(rtp.seq.0), head: rtp.len })
+            }
+            Protocol::Rtcp => rtcp::parse(packet).map(|ssrc| Self { ssrc, seq: 0, head: rtcp::HEAD_LEN }),
+        }
+    }
+}
+
+impl Protected {
+    /// # Errors
+    ///
+    /// The header's; [`Error::PacketTooShort`] if the trailer does not fit behind it; [`Error::PacketTooLong`].
+    pub(crate) fn parse(shape: Shape, packet: &[u8]) -> Result<Self> {
+        let body_end = packet.len().checked_sub(shape.overhead()).ok_or(Error::PacketTooShort)?;
+        let trailer = shape.trailer(body_end);
+        let plain = packet.get(..body_end).ok_or(Error::PacketTooShort)?;
+        let Plain { ssrc, seq, head } = Plain::parse(shape.protocol, plain)?;
+        let (index, encrypted) = match shape.protocol {
+            Protocol::Rtp => (seq, true),
+            Protocol::Rtcp => {
+                let word = rtcp::Word::read(packet.get(trailer.word.clone()).ok_or(Error::PacketTooShort)?)?;
+                (word.index(), word.is_encrypted())
+            }
+        };
+        Ok(Self { ssrc, index, encrypted, head, body_end, trailer })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_four_trailers_lie_as_the_rfcs_say() {
+        let shape = |protocol, tag, tag_first| Shape { protocol, tag, mki: 3, tag_first };
+        let at = |tag, word, mki| Trailer { tag, word, mki };
+        assert_eq!(shape(Protocol::Rtp, 10, false).trailer(100), at(103..113, 100..100, 100..103));
+        assert_eq!(shape(Protocol::Rtcp, 10, false).trailer(100), at(107..117, 100..104, 104..107));
+        assert_eq!(shape(Protocol::Rtp, 16, true).trailer(100), at(100..116, 116..116, 116..119));
+        assert_eq!(shape(Protocol::Rtcp, 16, true).trailer(100), at(100..116, 116..120, 120..123));
+    }
+
+    #[test]
+    fn a_trailer_may_not_reach_into_the_header() {
+        let shape = Shape { protocol: Protocol::Rtp, tag: 10, mki: 0, tag_first: false };
+        let mut packet = [0u8; 40];
+        packet[0] = 0x80;
+        assert_eq!(Protected::parse(shape, &packet[..21]), Err(Error::PacketTooShort));
+        assert_eq!(Protected::parse(shape, &packet[..22]).unwrap().body_end, 12);
+        packet[0] = 0x83;
+        assert_eq!(Protected::parse(shape, &packet[..33]), Err(Error::CsrcOverrun));
+        assert_eq!(Protected::parse(shape, &packet[..34]).unwrap().head, 24);
+    }
+
+    #[test]
+    fn one_keystream_segment_is_the_limit() {
+        let mut packet = vec![0u8; MAX_PACKET_LEN + 1];
+        packet[0] = 0x80;
+        assert_eq!(Plain::parse(Protocol::Rtp, &packet), Err(Error::PacketTooLong));
+        assert!(Plain::parse(Protocol::Rtp, &packet[1..]).is_err());
+        assert!(Plain::parse(Protocol::Rtp, &packet[..MAX_PACKET_LEN]).is_ok());
+    }
+}
