@@ -17,7 +17,7 @@ pub struct Ssrc(pub u32);
 
 /// The 16-bit sequence number of an RTP packet, as it is on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SeqNum(pub u16);
+pub(crate) struct SeqNum(pub(crate) u16);
 
 /// The rollover counter: how often the sequence numbers of an SSRC have wrapped (RFC 3711 3.2.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,11 +25,11 @@ pub struct Roc(pub u32);
 
 /// The 48-bit index of an SRTP packet: `ROC * 65536 + SEQ`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PacketIndex(u64);
+pub(crate) struct PacketIndex(u64);
 
 /// The index of an SRTCP packet: 31 bits on the wire, extended here beyond them as the ROC extends a sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SrtcpIndex(u64);
+pub(crate) struct SrtcpIndex(u64);
 
 impl fmt::Debug for Ssrc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,8 +51,8 @@ impl From<u32> for Ssrc {
 
 impl PacketIndex {
     /// The index of sequence number `seq` in cycle `roc`.
-    #[must_use]
-    pub const fn new(roc: Roc, seq: SeqNum) -> Self {
+    #[cfg(test)]
+    pub(crate) const fn new(roc: Roc, seq: SeqNum) -> Self {
         Self((roc.0 as u64) << SeqNum::BITS | seq.0 as u64)
     }
 
@@ -62,16 +62,14 @@ impl PacketIndex {
     }
 
     /// The cycle this index lies in.
-    #[must_use]
-    pub const fn roc(self) -> Roc {
+    pub(crate) const fn roc(self) -> Roc {
         // 48 bits less 16 leave 32, by construction.
         #[expect(clippy::cast_possible_truncation)]
         Roc((self.0 >> SeqNum::BITS) as u32)
     }
 
     /// The index as a number below 2^48.
-    #[must_use]
-    pub const fn get(self) -> u64 {
+    pub(crate) const fn get(self) -> u64 {
         self.0
     }
 }
@@ -82,14 +80,12 @@ impl SrtcpIndex {
     }
 
     /// The index as a number that counts on past 2^31.
-    #[must_use]
-    pub const fn get(self) -> u64 {
+    pub(crate) const fn get(self) -> u64 {
         self.0
     }
 
     /// The 31 bits on the wire.
-    #[must_use]
-    pub const fn wire(self) -> u32 {
+    pub(crate) const fn wire(self) -> u32 {
         // Masked to 31 bits.
         #[expect(clippy::cast_possible_truncation)]
         {
@@ -100,7 +96,7 @@ impl SrtcpIndex {
 
 impl SeqNum {
     /// The width of a sequence number.
-    pub const BITS: u32 = 16;
+    pub(crate) const BITS: u32 = 16;
 }
 
 /// A counter of which a packet carries only the low bits.

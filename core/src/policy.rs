@@ -4,7 +4,6 @@ use crate::crypto::profile::{CipherKind, Profile, Spec};
 use crate::error::{Error, Result};
 use crate::keys::{KeyLifetime, MAX_KEYS};
 use crate::replay::WINDOWS;
-use crate::stream::Windows;
 
 /// How long packets in flight under replaced keys are still accepted (P3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +52,14 @@ pub enum SrtcpEncryption {
     Required,
     /// Send it unencrypted (E flag 0); accept either.
     Off,
+}
+
+/// The replay windows of a stream, in packets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Windows {
+    pub(crate) srtp: u32,
+    /// `None` outbound: SRTCP indices are given out here, not claimed.
+    pub(crate) srtcp: Option<u32>,
 }
 
 /// A context's policy.

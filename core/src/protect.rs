@@ -8,9 +8,9 @@ use crate::context::Context;
 use crate::crypto::Frame;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
-use crate::index::{Counter, PacketIndex};
+use crate::index::{Counter, PacketIndex, SrtcpIndex};
 use crate::keys::{KeyRing, SessionKeys};
-use crate::stream::{Origin, Stream};
+use crate::stream::{Origin, Stream, Taken};
 use crate::wire::{Plain, Protocol, Shape};
 use core::ops::Range;
 
@@ -91,14 +91,19 @@ fn next_srtcp<'g>(
     guard: &'g Guard<'_>,
     stream: &Stream,
     mut ring: &'g KeyRing,
-) -> Result<(&'g SessionKeys, crate::index::SrtcpIndex)> {
+) -> Result<(&'g SessionKeys, SrtcpIndex)> {
+    let mut current = false;
     loop {
         let key = ring.current()?;
         stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)?;
-        if let Some(index) = stream.next_srtcp(key.id())? {
-            return Ok((key, index));
+        match stream.take_srtcp_index(key.id(), current)? {
+            Taken::Index(index) => return Ok((key, index)),
+            Taken::KeyReplaced => {
+                let newer = context.ring(guard)?;
+                current = core::ptr::eq(newer, ring);
+                ring = newer;
+            }
         }
-        ring = context.ring(guard)?;
     }
 }
 

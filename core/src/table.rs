@@ -172,11 +172,8 @@ impl StreamTable {
     /// Where the probe for an SSRC starts: a permutation of 32 bits, seeded, of which the low bits serve.
     fn hash(&self, ssrc: Ssrc) -> usize {
         let mixed = (u64::from(ssrc.0) ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        // Only low bits are used.
-        #[expect(clippy::cast_possible_truncation)]
-        {
-            (mixed >> 32) as usize
-        }
+        // 32 bits, of which the low ones are used.
+        (mixed >> 32) as usize
     }
 }
 

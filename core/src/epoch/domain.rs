@@ -20,8 +20,12 @@ use std::sync::{Arc, Weak};
 #[derive(Clone)]
 pub struct Domain(Arc<Inner>);
 
+/// Names a domain. Structures keep it instead of a handle, so that what waits in a domain's queue does not keep the domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DomainId(u64);
+
 pub(super) struct Inner {
-    id: u64,
+    id: DomainId,
     collector: Collector,
     tally: Arc<Tally>,
     /// Deals out [`Guard::lane`]s.
@@ -41,7 +45,7 @@ pub struct Guard<'d> {
 
 /// A thread's membership in a domain.
 struct Participant {
-    id: u64,
+    id: DomainId,
     lane: usize,
     handle: LocalHandle,
     domain: Weak<Inner>,
@@ -58,7 +62,7 @@ impl Domain {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         Self(Arc::new(Inner {
             // Relaxed: only uniqueness matters.
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id: DomainId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
             collector: Collector::new(),
             tally: Arc::new(Tally::default()),
             registered: AtomicUsize::new(0),
@@ -97,10 +101,8 @@ impl Domain {
         &self.0.tally
     }
 
-    /// The guard's pin, if it pins this domain (invariant 1 of the module).
-    #[inline]
-    pub(super) fn admit<'g>(&self, guard: &'g Guard<'_>) -> Option<&'g crossbeam_epoch::Guard> {
-        core::ptr::eq(&raw const *self.0, guard.domain).then_some(&guard.pin)
+    pub(super) fn id(&self) -> DomainId {
+        self.0.id
     }
 }
 
@@ -171,7 +173,7 @@ impl Default for Domain {
 
 impl fmt::Debug for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Domain").field("id", &self.0.id).field("stats", &self.stats()).finish()
+        f.debug_struct("Domain").field("id", &self.0.id.0).field("stats", &self.stats()).finish()
     }
 }
 
@@ -181,6 +183,12 @@ impl Guard<'_> {
     /// Has no effect while this thread holds a second guard of the domain.
     pub fn repin(&mut self) {
         self.pin.repin();
+    }
+
+    /// The pin, if it is one of the domain `id` (invariant 1 of the module).
+    #[inline]
+    pub(super) fn of(&self, id: DomainId) -> Option<&crossbeam_epoch::Guard> {
+        (self.domain.id == id).then_some(&self.pin)
     }
 
     /// A small number that differs between the threads of a domain: which of several counters to use.
@@ -212,7 +220,7 @@ impl Guard<'_> {
 
 impl fmt::Debug for Guard<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard").field("domain", &self.domain.id).finish()
+        f.debug_struct("Guard").field("domain", &self.domain.id.0).finish()
     }
 }
 
@@ -335,8 +343,8 @@ mod tests {
     fn a_guard_is_admitted_by_its_own_domain_alone() {
         let (one, two) = (Domain::new(), Domain::new());
         let guard = one.pin();
-        assert!(one.admit(&guard).is_some());
-        assert!(one.clone().admit(&guard).is_some());
-        assert!(two.admit(&guard).is_none());
+        assert!(guard.of(one.id()).is_some());
+        assert!(guard.of(one.clone().id()).is_some());
+        assert!(guard.of(two.id()).is_none());
     }
 }

@@ -1,20 +1,20 @@
 //! One value that many read and few replace.
 
-use super::domain::{Domain, Guard};
+use super::domain::{Domain, DomainId, Guard};
 use crate::error::{Error, Result};
 use crate::primitive::atomic::Ordering;
 use crossbeam_epoch::{Atomic, Owned};
 
 /// A pointer to an immutable value, replaced whole.
 pub(crate) struct Published<T: Send + Sync + 'static> {
-    domain: Domain,
+    domain: DomainId,
     /// Never null.
     pointer: Atomic<T>,
 }
 
 impl<T: Send + Sync + 'static> Published<T> {
     pub(crate) fn new(domain: &Domain, value: T) -> Self {
-        Self { domain: domain.clone(), pointer: Atomic::new(value) }
+        Self { domain: domain.id(), pointer: Atomic::new(value) }
     }
 
     /// The value as of now. The reference is bound to the guard and to `self`: it outlives neither.
@@ -24,7 +24,7 @@ impl<T: Send + Sync + 'static> Published<T> {
     /// [`Error::ForeignGuard`] if the guard pins another domain.
     #[inline]
     pub(crate) fn load<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g T> {
-        let pin = self.domain.admit(guard).ok_or(Error::ForeignGuard)?;
+        let pin = guard.of(self.domain).ok_or(Error::ForeignGuard)?;
         // Acquire: pairs with the Release half of the swap in `replace`, so that the value is seen as its maker left it.
         let shared = self.pointer.load(Ordering::Acquire, pin);
         // SAFETY: never null (made from a value, replaced by values). The pin is of this structure's collector (invariant 1), and what
@@ -38,7 +38,7 @@ impl<T: Send + Sync + 'static> Published<T> {
     ///
     /// [`Error::ForeignGuard`] if the guard pins another domain.
     pub(crate) fn replace(&self, value: T, guard: &Guard<'_>) -> Result<()> {
-        let pin = self.domain.admit(guard).ok_or(Error::ForeignGuard)?;
+        let pin = guard.of(self.domain).ok_or(Error::ForeignGuard)?;
         // AcqRel: Release pairs with the Acquire in `load`; Acquire pairs with the Release of the replacement before this one, whose
         // value is dropped here in the end.
         let old = self.pointer.swap(Owned::new(value), Ordering::AcqRel, pin);

@@ -6,7 +6,7 @@
 //! A slot owns one strong count of the `Arc` it holds. Two arrays may hold the same value (while one is copied to the other): each
 //! owns a count of its own, and the value goes with the last.
 
-use super::domain::{Domain, Guard};
+use super::domain::{Domain, DomainId, Guard};
 use crate::error::{Error, Result};
 use crate::primitive::atomic::Ordering;
 use crossbeam_epoch::{Atomic, Shared};
@@ -16,7 +16,7 @@ const FROZEN: usize = 1;
 
 /// An array of slots. `T` must be aligned to 2 octets at least: the lowest bit of a pointer says "frozen".
 pub(crate) struct Slots<T: Send + Sync + 'static> {
-    domain: Domain,
+    domain: DomainId,
     slots: Box<[Atomic<T>]>,
 }
 
@@ -34,7 +34,7 @@ impl<T: Send + Sync + 'static> Slots<T> {
     pub(crate) fn new(domain: &Domain, len: usize) -> Self {
         let () = Self::TAG_FITS;
         let len = len.next_power_of_two();
-        Self { domain: domain.clone(), slots: (0..len).map(|_| Atomic::null()).collect() }
+        Self { domain: domain.id(), slots: (0..len).map(|_| Atomic::null()).collect() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -48,7 +48,7 @@ impl<T: Send + Sync + 'static> Slots<T> {
     /// [`Error::ForeignGuard`] if the guard pins another domain; so in all calls here.
     #[inline]
     pub(crate) fn load<'g>(&'g self, at: usize, guard: &'g Guard<'_>) -> Result<Slot<'g, T>> {
-        let pin = self.domain.admit(guard).ok_or(Error::ForeignGuard)?;
+        let pin = guard.of(self.domain).ok_or(Error::ForeignGuard)?;
         // Acquire: pairs with the Release half of `fill`, `replace` and of the store that made a copy of the slot.
         let shared = self.slot(at)?.load(Ordering::Acquire, pin);
         Ok(Self::view(shared))
@@ -61,7 +61,7 @@ impl<T: Send + Sync + 'static> Slots<T> {
         value: Arc<T>,
         guard: &'g Guard<'_>,
     ) -> core::result::Result<&'g T, Arc<T>> {
-        let Some(pin) = self.domain.admit(guard) else { return Err(value) };
+        let Some(pin) = guard.of(self.domain) else { return Err(value) };
         let Ok(slot) = self.slot(at) else { return Err(value) };
         let new = Shared::from(Arc::into_raw(value));
         // AcqRel: Release pairs with the Acquire in `load`: the value is seen as made. Acquire costs nothing beside it.
@@ -83,7 +83,7 @@ impl<T: Send + Sync + 'static> Slots<T> {
         value: Arc<T>,
         guard: &Guard<'_>,
     ) -> core::result::Result<(), Arc<T>> {
-        let Some(pin) = self.domain.admit(guard) else { return Err(value) };
+        let Some(pin) = guard.of(self.domain) else { return Err(value) };
         let Ok(slot) = self.slot(at) else { return Err(value) };
         let old = Shared::from(core::ptr::from_ref(expected));
         let new = Shared::from(Arc::into_raw(value));
@@ -102,7 +102,7 @@ impl<T: Send + Sync + 'static> Slots<T> {
 
     /// Freezes the slot (again, perhaps), and returns a count of what it holds for good.
     pub(crate) fn freeze(&self, at: usize, guard: &Guard<'_>) -> Result<Option<Arc<T>>> {
-        let pin = self.domain.admit(guard).ok_or(Error::ForeignGuard)?;
+        let pin = guard.of(self.domain).ok_or(Error::ForeignGuard)?;
         // AcqRel: Acquire pairs with the Release in `fill` and `replace`, so the value may be read; Release orders the freeze before the
         // publication of the array that follows.
         let shared = self.slot(at)?.fetch_or(FROZEN, Ordering::AcqRel, pin).with_tag(0);

@@ -1,7 +1,8 @@
 //! The stream table: one stream an SSRC, whoever inserts it, and none lost while it grows.
 
 use super::*;
-use crate::stream::{Origin, Windows};
+use crate::policy::Windows;
+use crate::stream::Origin;
 use std::collections::{HashMap, HashSet};
 
 const WINDOWS: Windows = Windows { srtp: 64, srtcp: None };

@@ -1,0 +1,52 @@
+//! Where the indices of a stream stand, as one word that only grows.
+
+use crate::index::Counter;
+
+/// Where a track stands: the highest index, or the cycle to start in.
+///
+/// One word, ordered so that a maximum is always the later state: closed above open, an index above a mere cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(pub(super) u64);
+
+impl Mark {
+    const SEEN: u64 = 1 << 63;
+    pub(super) const CLOSED: u64 = 1 << 62;
+
+    /// No packet yet; the first one is expected in this cycle.
+    pub(crate) const fn cycle(cycle: u32) -> Self {
+        Self(cycle as u64)
+    }
+
+    /// This index is the highest so far.
+    pub(crate) const fn index(index: u64) -> Self {
+        Self(Self::SEEN | index)
+    }
+
+    pub(crate) const fn highest(self) -> Option<u64> {
+        if self.0 & Self::SEEN == 0 { None } else { Some(self.0 & !(Self::SEEN | Self::CLOSED)) }
+    }
+
+    pub(super) const fn is_closed(self) -> bool {
+        self.0 & Self::CLOSED != 0
+    }
+
+    pub(super) const fn opened(self) -> Self {
+        Self(self.0 & !Self::CLOSED)
+    }
+
+    /// The cycle in which this mark stands.
+    pub(crate) const fn current_cycle(self, counter: Counter) -> u64 {
+        match self.highest() {
+            Some(highest) => counter.cycle(highest),
+            None => self.opened().0,
+        }
+    }
+
+    /// The index of a packet that carries `wire` of it.
+    pub(crate) const fn estimate(self, counter: Counter, wire: u32) -> u64 {
+        match self.highest() {
+            Some(highest) => counter.estimate(highest, wire),
+            None => counter.first(self.opened().0, wire),
+        }
+    }
+}

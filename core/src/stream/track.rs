@@ -1,0 +1,190 @@
+//! The index space of one protocol of a stream: the highest index, the replay list, the lease on the key's lifetime.
+
+use super::mark::Mark;
+use crate::crypto::Authenticated;
+use crate::error::{Error, Result};
+use crate::index::Counter;
+use crate::keys::SessionKeys;
+use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::replay::ReplayList;
+use crate::wire::Protocol;
+
+/// The index space of one protocol.
+pub(crate) struct Track {
+    mark: AtomicU64,
+    /// Packets left of the lease from one key's budget: `key id << 16 | left`.
+    lease: AtomicU64,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    replay: ReplayList,
+}
+
+const LEASE_BITS: u32 = 16;
+
+impl Track {
+    pub(super) fn new(mark: Mark, window: Option<u32>) -> Self {
+        let base = mark.highest().map_or(0, |highest| highest + 1);
+        Self {
+            mark: AtomicU64::new(mark.0),
+            lease: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            replay: window.map_or_else(ReplayList::closed, |window| ReplayList::new(window, base)),
+        }
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        // Relaxed: an estimate may lag; the tag and the claim decide.
+        Mark(self.mark.load(Ordering::Relaxed))
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Replayed`], [`Error::TooOld`]: as a claim would, without making one.
+    pub(crate) fn peek(&self, index: u64, mark: Mark) -> Result<()> {
+        self.replay.peek(index, mark.highest())
+    }
+
+    /// Takes the index of an authenticated packet, for good.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Replayed`], [`Error::TooOld`]; [`Error::NoSuchStream`] if the stream is being removed.
+    pub(crate) fn claim(&self, proof: &Authenticated) -> Result<()> {
+        self.take(proof.index())
+    }
+
+    /// # Errors
+    ///
+    /// As [`Self::reserve`], without taking anything.
+    pub(crate) fn peek_for_sending(&self, index: u64) -> Result<()> {
+        self.peek(index, self.mark()).map_err(sender)
+    }
+
+    /// Takes an index for sending, for good.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::IndexReused`], [`Error::IndexTooOld`]; [`Error::NoSuchStream`] if the stream is being removed.
+    pub(crate) fn reserve(&self, index: u64) -> Result<()> {
+        self.take(index).map_err(sender)
+    }
+
+    fn take(&self, index: u64) -> Result<()> {
+        let mark = self.mark();
+        if mark.is_closed() {
+            return Err(Error::NoSuchStream);
+        }
+        self.replay.claim(index, mark.highest())?;
+        // AcqRel: pairs with the `close` of a removal, in the one order there is on this word: either the floor includes this index, or this
+        // sees the track closed (invariant 2).
+        let before = Mark(self.mark.fetch_max(Mark::index(index).0, Ordering::AcqRel));
+        if before.is_closed() {
+            return Err(Error::NoSuchStream);
+        }
+        // Relaxed: a counter.
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Moves on to cycle `cycle`, keeping the low bits of the highest index.
+    pub(super) fn set_cycle(&self, counter: Counter, cycle: u32) -> Result<()> {
+        let mut seen = self.mark();
+        loop {
+            if u64::from(cycle) < seen.current_cycle(counter) {
+                return Err(Error::IndexBackward);
+            }
+            let next = match seen.highest() {
+                Some(highest) => Mark::index(counter.in_cycle(highest, cycle)),
+                None => Mark::cycle(cycle),
+            };
+            if seen.is_closed() {
+                return Err(Error::NoSuchStream);
+            }
+            // AcqRel on success: as in `take`. Relaxed on failure: tried again.
+            match self.mark.compare_exchange_weak(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => seen = Mark(now),
+            }
+        }
+    }
+
+    /// Closes the track to claims, and returns where it stood.
+    pub(super) fn close(&self) -> Mark {
+        // AcqRel: pairs with `take`.
+        Mark(self.mark.fetch_or(Mark::CLOSED, Ordering::AcqRel)).opened()
+    }
+
+    /// Counts one packet against the key's lifetime, from this stream's lease.
+    ///
+    /// A lease is kept for the newest key seen only; packets under older ones (in grace) are counted one by one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyExpired`].
+    pub(crate) fn spend(&self, key: &SessionKeys, protocol: Protocol) -> Result<()> {
+        let id = key.id().0;
+        // Relaxed throughout: a count of its own.
+        let mut seen = self.lease.load(Ordering::Relaxed);
+        loop {
+            let (holder, left) = (seen >> LEASE_BITS, seen & ((1 << LEASE_BITS) - 1));
+            let budget = key.budget(protocol);
+            if holder > id {
+                return budget.take_one().map(drop);
+            }
+            let fresh = if holder == id && left > 0 { 0 } else { budget.lease()? };
+            let next = if fresh > 0 { id << LEASE_BITS | (fresh - 1) } else { seen - 1 };
+            match self.lease.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => seen = now,
+            }
+            budget.give_back(fresh);
+        }
+    }
+
+    /// Keeps the books of an index that was given out, not claimed.
+    pub(super) fn note_sent(&self, index: u64) {
+        // Relaxed: the mark only tells the control side, and the counter counts.
+        self.mark.fetch_max(Mark::index(index).0, Ordering::Relaxed);
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_refused(&self) {
+        // Relaxed: a counter.
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn info(&self, counter: Counter) -> TrackInfo {
+        let mark = self.mark();
+        TrackInfo {
+            highest_index: mark.highest(),
+            cycle: u32::try_from(mark.current_cycle(counter)).unwrap_or(u32::MAX),
+            // Relaxed: counters.
+            packets: self.accepted.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The receiver's word for an index that cannot be had, in the sender's.
+const fn sender(error: Error) -> Error {
+    match error {
+        Error::Replayed => Error::IndexReused,
+        Error::TooOld => Error::IndexTooOld,
+        other => other,
+    }
+}
+
+/// A snapshot of one protocol of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrackInfo {
+    /// The highest index accepted or sent, `None` before the first packet. SRTCP counts on past 2^31.
+    pub highest_index: Option<u64>,
+    /// The cycle of that index: SRTP's ROC.
+    pub cycle: u32,
+    /// Packets accepted or sent.
+    pub packets: u64,
+    /// Packets refused after the stream was found.
+    pub refused: u64,
+}
