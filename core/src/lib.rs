@@ -97,3 +97,8 @@ pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};
 pub use stream::TrackInfo;
 pub use wire::MAX_PACKET_LEN;
+
+/// The README's code runs as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

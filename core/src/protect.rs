@@ -28,6 +28,8 @@ pub(crate) fn protect(
     match ready {
         Ok(ready) => Ok(ready.seal(protocol, &mut buffer)),
         Err(error) => {
+            // Removed again and again: to a packet it is as if it had never been there.
+            let error = if error == Error::NoSuchStream { Error::UnknownSsrc } else { error };
             context.refusals.count(error, guard);
             Err(error)
         }

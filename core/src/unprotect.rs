@@ -29,6 +29,8 @@ pub(crate) fn unprotect(
     match accepted {
         Ok(accepted) => Ok(accepted.decrypt(protocol, &mut buffer)),
         Err(error) => {
+            // Removed again and again: to a packet it is as if it had never been there.
+            let error = if error == Error::NoSuchStream { Error::UnknownSsrc } else { error };
             context.refusals.count(error, guard);
             Err(error)
         }
