@@ -207,6 +207,12 @@ impl Guard<'_> {
     pub(super) fn retire<T: Send + 'static>(&self, value: T) {
         let tally = Arc::clone(&self.domain.tally);
         tally.item_retired();
+        if cfg!(keyflip_free_at_once) {
+            // Broken on purpose, in builds that show that a sanitizer would see it.
+            drop(value);
+            tally.item_destroyed();
+            return;
+        }
         let deferred = move || {
             drop(value);
             tally.item_destroyed();
