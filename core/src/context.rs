@@ -169,7 +169,7 @@ impl Context {
     }
 
     pub(crate) fn end_grace(&self) -> Result<()> {
-        self.change_ring(|ring, _| Ok((Some(ring.without_grace()), ())))
+        self.change_ring(|ring, _| Ok((ring.without_grace(), ())))
     }
 
     fn derive(&self, master: &MasterKey, control: &mut Control) -> Result<Arc<SessionKeys>> {

@@ -129,8 +129,8 @@ impl Counter {
     }
 
     /// `index` moved to another cycle.
-    pub(crate) const fn in_cycle(self, index: u64, cycle: u32) -> u64 {
-        (cycle as u64) << self.bits | index & self.mask()
+    pub(crate) const fn in_cycle(self, index: u64, cycle: u64) -> u64 {
+        cycle << self.bits | index & self.mask()
     }
 
     /// The index nearest to `highest` whose low bits are `wire` (RFC 3711 appendix A).

@@ -140,18 +140,18 @@ impl SessionKeys {
             tally: Arc::clone(tally),
         });
         tally.key_created();
-        if let Some(keys) = Arc::get_mut(&mut keys) {
-            keys.fill(&Prf::new(key, salt), spec);
-        }
+        let filled = Arc::get_mut(&mut keys).ok_or(Error::NoKey).and_then(|keys| keys.fill(key, salt, spec));
         scrub_stack();
-        Ok(keys)
+        filled.map(|()| keys)
     }
 
     #[inline(never)]
-    fn fill(&mut self, prf: &Prf, spec: Spec) {
-        self.srtp.derive(prf, Protocol::Rtp.labels(), spec.key_len);
-        self.srtcp.derive(prf, Protocol::Rtcp.labels(), spec.key_len);
+    fn fill(&mut self, master_key: &[u8], master_salt: &[u8], spec: Spec) -> Result<()> {
+        let prf = Prf::new(master_key, master_salt)?;
+        self.srtp.derive(&prf, Protocol::Rtp.labels(), spec.key_len)?;
+        self.srtcp.derive(&prf, Protocol::Rtcp.labels(), spec.key_len)?;
         prf.derive(IDENTITY, &mut self.identity);
+        Ok(())
     }
 
     pub(crate) const fn id(&self) -> KeyId {
@@ -351,9 +351,14 @@ impl KeyRing {
         })
     }
 
-    /// The keys in grace leave.
-    pub(crate) fn without_grace(&self) -> Self {
-        Self { current: self.current.clone(), in_grace: Vec::new(), added: self.added.clone(), mki_len: self.mki_len }
+    /// The keys in grace leave. `None` if there are none.
+    pub(crate) fn without_grace(&self) -> Option<Self> {
+        (!self.in_grace.is_empty()).then(|| Self {
+            current: self.current.clone(),
+            in_grace: Vec::new(),
+            added: self.added.clone(),
+            mki_len: self.mki_len,
+        })
     }
 
     /// Counts as retired the keys of this ring that `next` does not name.

@@ -44,14 +44,19 @@ impl Origin {
     ///
     /// [`Error::IndexBackward`].
     pub(crate) const fn above(&self, floor: &Self) -> Result<Self> {
-        let (ours, least) = (self.srtp.current_cycle(Counter::SRTP), floor.srtp.current_cycle(Counter::SRTP));
-        if ours < least || self.next_srtcp.index() > 0 && self.next_srtcp.index() != floor.next_srtcp.index() {
+        let given = self.next_srtcp.index();
+        if given > 0 && given != floor.next_srtcp.index() {
             return Err(Error::IndexBackward);
         }
         let srtp = match floor.srtp.highest() {
-            #[expect(clippy::cast_possible_truncation)] // A cycle of SRTP has 32 bits.
-            Some(highest) => Mark::index(Counter::SRTP.in_cycle(highest, ours as u32)),
             None => self.srtp,
+            Some(highest) => {
+                let cycle = self.srtp.current_cycle(Counter::SRTP);
+                if cycle < Counter::SRTP.cycle(highest) {
+                    return Err(Error::IndexBackward);
+                }
+                Mark::index(Counter::SRTP.in_cycle(highest, cycle))
+            }
         };
         Ok(Self { srtp, srtcp: floor.srtcp, next_srtcp: floor.next_srtcp })
     }

@@ -4,6 +4,7 @@
 
 use super::Frame;
 use super::kdf::{Labels, Prf};
+use crate::error::{Error, Result};
 use aes::{Aes128Enc, Aes192Enc, Aes256Enc};
 use cipher::array::{Array, sizes::U16};
 use cipher::inout::InOutBuf;
@@ -27,19 +28,15 @@ pub(crate) enum Aes {
 }
 
 impl Aes {
-    /// `key` of 16, 24 or 32 octets, as the table of profiles has them.
-    pub(crate) fn new(key: &[u8]) -> Self {
-        if let Ok(key) = <&Array<u8, _>>::try_from(key) {
-            Self::Aes128(Aes128Enc::new(key))
-        } else if let Ok(key) = <&Array<u8, _>>::try_from(key) {
-            Self::Aes192(Aes192Enc::new(key))
-        } else {
-            let mut padded = Zeroizing::new(Array::default());
-            for (to, from) in padded.iter_mut().zip(key) {
-                *to = *from;
-            }
-            Self::Aes256(Aes256Enc::new(&padded))
-        }
+    /// # Errors
+    ///
+    /// [`Error::WrongKeyLength`] unless `key` has 16, 24 or 32 octets.
+    pub(crate) fn new(key: &[u8]) -> Result<Self> {
+        Ok(match key.len() {
+            16 => Self::Aes128(Aes128Enc::new_from_slice(key).map_err(|_| Error::WrongKeyLength)?),
+            24 => Self::Aes192(Aes192Enc::new_from_slice(key).map_err(|_| Error::WrongKeyLength)?),
+            _ => Self::Aes256(Aes256Enc::new_from_slice(key).map_err(|_| Error::WrongKeyLength)?),
+        })
     }
 
     /// XORs `data` with the keystream that starts at `block`, counting in all 128 bits.
@@ -91,9 +88,10 @@ impl AesCm {
         Self { aes: None, salt: [0; CM_SALT_LEN] }
     }
 
-    pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) {
-        self.aes = derive_aes(prf, labels, key_len);
+    pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
+        self.aes = Some(derive_aes(prf, labels, key_len)?);
         prf.derive(labels.salting, &mut self.salt);
+        Ok(())
     }
 
     pub(crate) fn crypt(&self, frame: &Frame, body: InOutBuf<'_, '_, u8>) {
@@ -121,9 +119,13 @@ impl Drop for AesCm {
 }
 
 /// Derives a session encryption key and expands it.
-pub(crate) fn derive_aes(prf: &Prf, labels: Labels, key_len: usize) -> Option<Aes> {
+///
+/// # Errors
+///
+/// [`Error::WrongKeyLength`] if no AES has keys of `key_len` octets.
+pub(crate) fn derive_aes(prf: &Prf, labels: Labels, key_len: usize) -> Result<Aes> {
     let mut key = Zeroizing::new([0; MAX_KEY_LEN]);
-    let key = key.get_mut(..key_len)?;
+    let key = key.get_mut(..key_len).ok_or(Error::WrongKeyLength)?;
     prf.derive(labels.encryption, key);
-    Some(Aes::new(key))
+    Aes::new(key)
 }

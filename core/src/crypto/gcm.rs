@@ -6,6 +6,7 @@
 use super::aes_cm::{Aes, BLOCK, derive_aes};
 use super::kdf::{Labels, Prf};
 use super::{Frame, MAX_TAG_LEN};
+use crate::error::Result;
 use cipher::inout::InOutBuf;
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
@@ -26,14 +27,15 @@ impl AesGcm {
         Self { keys: None, salt: [0; SALT_LEN] }
     }
 
-    pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) {
-        self.keys = derive_aes(prf, labels, key_len).map(with_ghash);
+    pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
+        self.keys = Some(with_ghash(derive_aes(prf, labels, key_len)?));
         prf.derive(labels.salting, &mut self.salt);
+        Ok(())
     }
 
     #[cfg(test)]
     pub(crate) fn from_session_keys(key: &[u8], salt: [u8; SALT_LEN]) -> Self {
-        Self { keys: Some(with_ghash(Aes::new(key))), salt }
+        Self { keys: Some(with_ghash(Aes::new(key).unwrap())), salt }
     }
 
     pub(crate) fn crypt(&self, frame: &Frame, body: InOutBuf<'_, '_, u8>) {

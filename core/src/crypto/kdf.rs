@@ -1,6 +1,7 @@
 //! Key derivation (RFC 3711 4.3, RFC 6188 3, RFC 7714 11) at key derivation rate 0: AES-CM as a pseudo-random function.
 
 use super::aes_cm::{Aes, BLOCK, CM_SALT_LEN};
+use crate::error::Result;
 use zeroize::Zeroizing;
 
 /// The labels of one protocol's session keys (RFC 3711 4.3.1, 4.3.2).
@@ -29,13 +30,17 @@ pub(crate) struct Prf {
 }
 
 impl Prf {
-    /// `master_key` of 16, 24 or 32 octets. A salt of 12 octets (AEAD profiles) is padded with zeros on the right to 14.
-    pub(crate) fn new(master_key: &[u8], master_salt: &[u8]) -> Self {
+    /// A salt of 12 octets (AEAD profiles) is padded with zeros on the right to 14.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongKeyLength`](crate::error::Error::WrongKeyLength) unless `master_key` has 16, 24 or 32 octets.
+    pub(crate) fn new(master_key: &[u8], master_salt: &[u8]) -> Result<Self> {
         let mut salt = Zeroizing::new([0; CM_SALT_LEN]);
         for (to, from) in salt.iter_mut().zip(master_salt) {
             *to = *from;
         }
-        Self { aes: Aes::new(master_key), salt }
+        Ok(Self { aes: Aes::new(master_key)?, salt })
     }
 
     /// Fills `output` with what the label derives.

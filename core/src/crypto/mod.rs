@@ -112,16 +112,18 @@ impl Suite {
     }
 
     /// Derives the session keys into their places (RFC 3711 4.3).
-    pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongKeyLength`] if no AES has keys of `key_len` octets.
+    pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
         match self {
             Self::Hmac { cipher, mac } => {
-                if let Some(cipher) = cipher {
-                    cipher.derive(prf, labels, key_len);
-                }
                 mac.derive(prf, labels);
+                cipher.as_mut().map_or(Ok(()), |cipher| cipher.derive(prf, labels, key_len))
             }
             Self::Gcm(gcm) => gcm.derive(prf, labels, key_len),
-            Self::Unprotected => {}
+            Self::Unprotected => Ok(()),
         }
     }
 

@@ -95,7 +95,7 @@ impl Track {
                 return Err(Error::IndexBackward);
             }
             let next = match seen.highest() {
-                Some(highest) => Mark::index(counter.in_cycle(highest, cycle)),
+                Some(highest) => Mark::index(counter.in_cycle(highest, u64::from(cycle))),
                 None => Mark::cycle(cycle),
             };
             if seen.is_closed() {
