@@ -135,9 +135,10 @@ impl Context {
 
     /// # Errors
     ///
-    /// Key and salt lengths; [`Error::MkiLengthMismatch`], [`Error::DuplicateMki`].
+    /// [`Error::TooManyRetired`]; key and salt lengths; [`Error::MkiLengthMismatch`], [`Error::DuplicateMki`].
     pub(crate) fn rekey(&self, master: &MasterKey) -> Result<Rekeyed> {
         self.change_ring(|ring, control| {
+            self.domain.check_backlog()?;
             let key = self.derive(master, control)?;
             if let Some(held) = ring.match_for(&key)? {
                 return Ok((None, Rekeyed::Unchanged(held)));
@@ -152,6 +153,7 @@ impl Context {
     /// As [`Self::rekey`]; [`Error::TooManyKeys`].
     pub(crate) fn add_key(&self, master: &MasterKey) -> Result<KeyId> {
         self.change_ring(|ring, control| {
+            self.domain.check_backlog()?;
             let key = self.derive(master, control)?;
             if let Some(held) = ring.match_for(&key)? {
                 return Ok((None, held));

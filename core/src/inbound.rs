@@ -99,7 +99,8 @@ impl Inbound {
     ///
     /// [`Error::WrongKeyLength`](crate::Error::WrongKeyLength), [`Error::WrongSaltLength`](crate::Error::WrongSaltLength),
     /// [`Error::WrongKeyAndSaltLength`](crate::Error::WrongKeyAndSaltLength); [`Error::MkiLengthMismatch`](crate::Error::MkiLengthMismatch),
-    /// [`Error::DuplicateMki`](crate::Error::DuplicateMki). The keys in use stay as they are then.
+    /// [`Error::DuplicateMki`](crate::Error::DuplicateMki); [`Error::TooManyRetired`](crate::Error::TooManyRetired) while a stalled reader holds up
+    /// more than the domain's backlog. The keys in use stay as they are then.
     #[expect(clippy::needless_pass_by_value)] // Consumed on purpose: wiped when this returns.
     pub fn rekey(&self, key: MasterKey) -> Result<Rekeyed> {
         self.0.rekey(&key)

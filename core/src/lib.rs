@@ -85,7 +85,7 @@ mod wire;
 pub use context::Rekeyed;
 pub use counters::RefusedCounts;
 pub use crypto::profile::{Profile, UnknownProfile};
-pub use epoch::{Domain, DomainStats, Guard};
+pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, SynchronizeError};
 pub use error::{Error, Fault, Result};
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};

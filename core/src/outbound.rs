@@ -109,7 +109,7 @@ impl Outbound {
     /// # Errors
     ///
     /// [`Error::WrongKeyLength`], [`Error::WrongSaltLength`], [`Error::WrongKeyAndSaltLength`]; [`Error::MkiLengthMismatch`],
-    /// [`Error::DuplicateMki`]. The key in use stays then.
+    /// [`Error::DuplicateMki`]; [`Error::TooManyRetired`] while a stalled reader holds up more than the domain's backlog. The key in use stays then.
     #[expect(clippy::needless_pass_by_value)] // Consumed on purpose: wiped when this returns.
     pub fn rekey(&self, key: MasterKey) -> Result<Rekeyed> {
         self.0.rekey(&key)

@@ -1,22 +1,24 @@
-//! Domains, the guards of their readers, and how a thread becomes one.
-//!
-//! A thread registers itself with a domain when it first pins it, in thread-local storage keyed by the domain's id. Ids are
-//! never reused, so an entry of a domain long gone can never be taken for that of a new one; such entries are pruned when the
-//! thread registers with another domain.
+//! Domains, and the guards of their readers.
 
+use super::readers::{Pinned, PinnedReader, Readers, Record};
+use super::reclaimer::{Backoff, Engine};
 use super::tally::{DomainStats, Tally};
-use crate::primitive::atomic::{AtomicU64, AtomicUsize, Ordering};
-use core::cell::RefCell;
+use crate::error::{Error, Result};
+use crate::primitive::atomic::{AtomicU64, Ordering};
 use core::fmt;
-use crossbeam_epoch::{Collector, LocalHandle};
-use std::sync::{Arc, Weak};
+use core::ptr::NonNull;
+use core::time::Duration;
+use crossbeam_epoch::Collector;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// A reclamation domain: contexts built in it share one collector, and so one guard serves them all.
 ///
 /// One per process is the rule. It has a collector of its own, so no other user of `crossbeam-epoch` in the process can
 /// hold up the destruction of keys. A `Domain` is a handle: clones name the same domain.
 ///
-/// When the last handle and the last context are gone, what is still retired is destroyed.
+/// A thread of its own, started when something is first retired, destroys what no reader can see any more, and sleeps when there is nothing. When
+/// the last handle and the last context are gone, what is still retired is destroyed.
 #[derive(Clone)]
 pub struct Domain(Arc<Inner>);
 
@@ -26,10 +28,14 @@ pub(super) struct DomainId(u64);
 
 pub(super) struct Inner {
     id: DomainId,
-    collector: Collector,
-    tally: Arc<Tally>,
-    /// Deals out [`Guard::lane`]s.
-    registered: AtomicUsize,
+    engine: Arc<Engine>,
+    /// The reclaimer does the work. Else the program does, by `reclaim`.
+    reclaims: bool,
+    /// More values than these may not wait when another key is to be retired.
+    backlog: u64,
+    readers: Readers,
+    /// One thread at a time turns the tally's phase.
+    synchronizing: Mutex<()>,
 }
 
 /// Keeps what its thread reads from the contexts of one [`Domain`] alive.
@@ -40,32 +46,66 @@ pub(super) struct Inner {
 pub struct Guard<'d> {
     pin: crossbeam_epoch::Guard,
     domain: &'d Inner,
-    lane: usize,
+    record: Option<NonNull<Record>>,
 }
 
-/// A thread's membership in a domain.
-struct Participant {
-    id: DomainId,
-    lane: usize,
-    handle: LocalHandle,
-    domain: Weak<Inner>,
+/// Why [`Domain::synchronize`] could not say that everything is gone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SynchronizeError {
+    /// The calling thread holds a guard of the domain, and would wait for itself.
+    #[error("the calling thread is pinned itself")]
+    CallerPinned,
+    /// Readers kept their guards longer than the caller would wait.
+    #[error("{waiting} retired values wait for {}", list(readers))]
+    Stalled {
+        /// Values retired before the call that are not destroyed yet.
+        waiting: u64,
+        /// The threads that were pinned when time was up. The one that has been so for longest is the likeliest cause.
+        readers: Vec<PinnedReader>,
+    },
 }
 
-thread_local! {
-    static PARTICIPANTS: RefCell<Vec<Participant>> = const { RefCell::new(Vec::new()) };
+fn list(readers: &[PinnedReader]) -> String {
+    match readers {
+        [] => "no known reader".to_owned(),
+        _ => readers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
 }
+
+/// How many values may wait in a domain before a rekey is refused, unless said otherwise. A retired key costs some three kilobytes.
+const BACKLOG: u64 = 4096;
 
 impl Domain {
-    /// Makes a domain.
+    /// Makes a domain with a reclaimer.
     #[must_use]
     pub fn new() -> Self {
+        Self::with(true, BACKLOG)
+    }
+
+    /// Makes a domain without a thread of its own, for programs that call [`Self::reclaim`] from a loop.
+    #[must_use]
+    pub fn without_reclaimer() -> Self {
+        Self::with(false, BACKLOG)
+    }
+
+    /// Makes a domain in which a rekey is refused while more than `values` retired values wait for readers (4096 unless said): a stalled reader then
+    /// costs so much memory and no more.
+    #[must_use]
+    pub fn with_backlog(values: u64) -> Self {
+        Self::with(true, values)
+    }
+
+    fn with(reclaims: bool, backlog: u64) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         Self(Arc::new(Inner {
             // Relaxed: only uniqueness matters.
             id: DomainId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
-            collector: Collector::new(),
-            tally: Arc::new(Tally::default()),
-            registered: AtomicUsize::new(0),
+            engine: Arc::new(Engine::new(Collector::new(), Arc::new(Tally::default()))),
+            reclaims,
+            backlog,
+            readers: Readers::default(),
+            synchronizing: Mutex::new(()),
         }))
     }
 
@@ -73,13 +113,11 @@ impl Domain {
     ///
     /// # Performance
     ///
-    /// A thread-local look-up, one store and one fence: 2 to 5 ns. Every 128th call of a thread also tries to destroy what
+    /// A thread-local look-up, three stores and one fence: 3 to 6 ns. Every 128th call of a thread also tries to destroy what
     /// others retired, which takes longer by as much as that is.
     pub fn pin(&self) -> Guard<'_> {
-        let inner = &*self.0;
-        let (pin, lane) =
-            PARTICIPANTS.try_with(|list| inner.pin_in(list, &self.0)).unwrap_or_else(|_| inner.pin_once());
-        Guard { pin, domain: inner, lane }
+        let Pinned { pin, record } = Inner::pin(&self.0);
+        Guard { pin, domain: &self.0, record }
     }
 
     /// Drives reclamation from the calling thread as far as the readers let it, and says how many retired values are left.
@@ -87,18 +125,64 @@ impl Domain {
     /// For programs that have a loop of their own. It ends when nothing is left, or when several passes in a row freed
     /// nothing since some reader is still pinned. A thread that calls it under a guard of its own holds itself up.
     pub fn reclaim(&self) -> u64 {
-        let pass = || drop(self.pin().flushed());
-        self.0.tally.drain(pass)
+        self.0.tally().drain(|| self.pin().pin.flush())
+    }
+
+    /// Waits until everything that was retired before the call is destroyed: after a rekey and the end of its grace, until the old key is wiped.
+    ///
+    /// It helps with the work. It waits for readers to unpin, never the other way round.
+    ///
+    /// # Errors
+    ///
+    /// [`SynchronizeError::CallerPinned`] at once; [`SynchronizeError::Stalled`] after `within`, with the readers that are pinned.
+    pub fn synchronize(&self, within: Duration) -> core::result::Result<(), SynchronizeError> {
+        if self.0.is_pinned_here() {
+            return Err(SynchronizeError::CallerPinned);
+        }
+        let deadline = Instant::now() + within;
+        // A first look, so that the last one can tell who was pinned all the while.
+        self.0.readers.look();
+        let _turn = self.0.synchronizing.lock().unwrap_or_else(PoisonError::into_inner);
+        let tally = self.0.tally();
+        // Twice: a call that gave up may have left the phase before the current one unfinished.
+        for _ in 0..2 {
+            let phase = tally.turn();
+            let mut backoff = Backoff::default();
+            while tally.waiting_in(phase) > 0 {
+                if Instant::now() >= deadline {
+                    return Err(SynchronizeError::Stalled {
+                        waiting: tally.items_waiting(),
+                        readers: self.0.readers.look(),
+                    });
+                }
+                self.pin().pin.flush();
+                backoff.wait();
+            }
+        }
+        Ok(())
+    }
+
+    /// The threads that are pinned now.
+    #[must_use]
+    pub fn pinned_readers(&self) -> Vec<PinnedReader> {
+        self.0.readers.look()
     }
 
     /// What this domain has retired and destroyed so far.
     #[must_use]
     pub fn stats(&self) -> DomainStats {
-        self.0.tally.snapshot()
+        self.0.tally().snapshot()
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::TooManyRetired`] if more waits than this domain allows.
+    pub(crate) fn check_backlog(&self) -> Result<()> {
+        if self.0.tally().items_waiting() > self.0.backlog { Err(Error::TooManyRetired) } else { Ok(()) }
     }
 
     pub(crate) fn tally(&self) -> &Arc<Tally> {
-        &self.0.tally
+        self.0.tally()
     }
 
     pub(super) fn id(&self) -> DomainId {
@@ -107,34 +191,20 @@ impl Domain {
 }
 
 impl Inner {
-    /// Pins by the membership in `list`, which is made if missing.
-    fn pin_in(&self, list: &RefCell<Vec<Participant>>, this: &Arc<Self>) -> (crossbeam_epoch::Guard, usize) {
-        if let Ok(list) = list.try_borrow()
-            && let Some(member) = list.iter().find(|member| member.id == self.id)
-        {
-            return (member.handle.pin(), member.lane);
-        }
-        self.register_in(list, this)
+    pub(super) const fn id(&self) -> DomainId {
+        self.id
     }
 
-    #[cold]
-    fn register_in(&self, list: &RefCell<Vec<Participant>>, this: &Arc<Self>) -> (crossbeam_epoch::Guard, usize) {
-        // Fails only inside a pin of this thread that runs deferred code, which takes no guard (invariant 5).
-        let Ok(mut list) = list.try_borrow_mut() else { return self.pin_once() };
-        list.retain(|member| member.domain.strong_count() > 0);
-        // Relaxed: lanes only spread counters.
-        let lane = self.registered.fetch_add(1, Ordering::Relaxed);
-        let handle = self.collector.register();
-        let pin = handle.pin();
-        list.push(Participant { id: self.id, lane, handle, domain: Arc::downgrade(this) });
-        (pin, lane)
+    pub(super) fn collector(&self) -> &Collector {
+        &self.engine.collector
     }
 
-    /// Pins without a lasting membership, for a thread whose thread-local storage is gone already. The pin keeps the
-    /// collector's record of it alive, and takes it along.
-    #[cold]
-    fn pin_once(&self) -> (crossbeam_epoch::Guard, usize) {
-        (self.collector.register().pin(), 0)
+    pub(super) const fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
+    fn tally(&self) -> &Arc<Tally> {
+        &self.engine.tally
     }
 }
 
@@ -158,10 +228,11 @@ impl Tally {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.engine.stop();
         // No guard of this domain is left but forgotten ones, which borrow its handles: what waits can go now. Only a handle of
         // this call's own will do, since the thread-local ones may be gone already.
-        let handle = self.collector.register();
-        self.tally.drain(|| handle.pin().flush());
+        let handle = self.collector().register();
+        self.tally().drain(|| handle.pin().flush());
     }
 }
 
@@ -183,6 +254,9 @@ impl Guard<'_> {
     /// Has no effect while this thread holds a second guard of the domain.
     pub fn repin(&mut self) {
         self.pin.repin();
+        if let Some(record) = self.record() {
+            record.again();
+        }
     }
 
     /// The pin, if it is one of the domain `id` (invariant 1 of the module).
@@ -192,35 +266,49 @@ impl Guard<'_> {
     }
 
     /// A small number that differs between the threads of a domain: which of several counters to use.
-    pub(crate) const fn lane(&self) -> usize {
-        self.lane
+    pub(crate) fn lane(&self) -> usize {
+        self.record().map_or(0, Record::lane)
     }
 
-    fn flushed(self) -> Self {
-        self.pin.flush();
-        self
+    #[inline]
+    fn record(&self) -> Option<&Record> {
+        // SAFETY: the domain's list holds a count of the record. It gives it up only when the domain is dropped, which this guard borrows, or when
+        // the record's thread has left with no guard noted in it, and this guard is noted until it drops.
+        self.record.map(|record| unsafe { record.as_ref() })
     }
 
     /// Drops `value` once every guard that is pinned now is gone.
     ///
     /// Its domain is this guard's. The caller made it unreachable under this guard (invariant 3).
     pub(super) fn retire<T: Send + 'static>(&self, value: T) {
-        let tally = Arc::clone(&self.domain.tally);
-        tally.item_retired();
+        let tally = Arc::clone(self.domain.tally());
+        let ticket = tally.item_retired();
         if cfg!(keyflip_free_at_once) {
             // Broken on purpose, in builds that show that a sanitizer would see it.
             drop(value);
-            tally.item_destroyed();
+            tally.item_destroyed(ticket);
             return;
         }
         let deferred = move || {
             drop(value);
-            tally.item_destroyed();
+            tally.item_destroyed(ticket);
         };
         // SAFETY: the closure may run on any thread, and only after this call's thread unpinned, perhaps never. It owns all it touches
         // (`'static`), `T` is `Send`, and so is the tally. It borrows nothing.
         unsafe { self.pin.defer_unchecked(deferred) };
         self.pin.flush();
+        if self.domain.reclaims {
+            self.domain.engine.ring();
+        }
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        // Before the pin goes: a look in between may miss a reader, and never blames one that is gone.
+        if let Some(record) = self.record() {
+            record.leave();
+        }
     }
 }
 
@@ -231,126 +319,4 @@ impl fmt::Debug for Guard<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::primitive::atomic::AtomicBool;
-
-    struct Flag(Arc<AtomicBool>);
-
-    impl Drop for Flag {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Release);
-        }
-    }
-
-    fn flag() -> (Flag, Arc<AtomicBool>) {
-        let set = Arc::new(AtomicBool::new(false));
-        (Flag(Arc::clone(&set)), set)
-    }
-
-    #[test]
-    fn a_retired_value_outlives_every_guard_that_was_pinned_then() {
-        let domain = Domain::new();
-        let (value, gone) = flag();
-        let reader = domain.pin();
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                domain.pin().retire(value);
-                assert_eq!(domain.reclaim(), 1, "a pinned reader holds it");
-            });
-        });
-        assert!(!gone.load(Ordering::Acquire));
-        drop(reader);
-        assert_eq!(domain.reclaim(), 0);
-        assert!(gone.load(Ordering::Acquire));
-    }
-
-    #[test]
-    fn nested_guards_count_as_one_until_the_last_goes() {
-        let domain = Domain::new();
-        let (value, gone) = flag();
-        let outer = domain.pin();
-        let inner = domain.pin();
-        inner.retire(value);
-        drop(outer);
-        assert_eq!(domain.reclaim(), 1);
-        drop(inner);
-        assert_eq!(domain.reclaim(), 0);
-        assert!(gone.load(Ordering::Acquire));
-    }
-
-    #[test]
-    fn the_last_owner_of_a_domain_destroys_what_waits() {
-        let domain = Domain::new();
-        let (value, gone) = flag();
-        // This thread stays registered, idle, while the domain goes.
-        domain.pin().retire(value);
-        let other = domain.clone();
-        drop(domain);
-        assert!(!gone.load(Ordering::Acquire));
-        drop(other);
-        assert!(gone.load(Ordering::Acquire));
-    }
-
-    #[test]
-    fn a_thread_that_exits_leaves_nothing_behind() {
-        let domain = Domain::new();
-        let (value, gone) = flag();
-        std::thread::scope(|scope| {
-            scope.spawn(|| domain.pin().retire(value));
-        });
-        assert_eq!(domain.reclaim(), 0);
-        assert!(gone.load(Ordering::Acquire));
-    }
-
-    #[test]
-    fn memberships_of_dead_domains_are_pruned() {
-        std::thread::spawn(|| {
-            for _ in 0..100 {
-                drop(Domain::new().pin());
-            }
-            let kept = PARTICIPANTS.with(|list| list.borrow().len());
-            assert_eq!(kept, 1);
-        })
-        .join()
-        .unwrap();
-    }
-
-    #[test]
-    fn a_domain_serves_a_thread_whose_local_storage_is_gone() {
-        use std::sync::mpsc;
-        struct AtExit(Domain, mpsc::Sender<u64>);
-        impl Drop for AtExit {
-            fn drop(&mut self) {
-                let guard = self.0.pin();
-                guard.retire(Box::new(1u8));
-                drop(guard);
-                self.1.send(self.0.reclaim()).unwrap();
-            }
-        }
-        thread_local! {
-            static LATE: RefCell<Option<AtExit>> = const { RefCell::new(None) };
-        }
-        let domain = Domain::new();
-        let (sender, receiver) = mpsc::channel();
-        let theirs = domain.clone();
-        std::thread::spawn(move || {
-            // Destroyed after `PARTICIPANTS`: thread-local values go in the order of their registration on this platform or the reverse, so
-            // this one registers first and again holds either way.
-            LATE.with(|late| *late.borrow_mut() = Some(AtExit(theirs.clone(), sender)));
-            drop(theirs.pin());
-        })
-        .join()
-        .unwrap();
-        assert_eq!(receiver.recv().unwrap(), 0);
-    }
-
-    #[test]
-    fn a_guard_is_admitted_by_its_own_domain_alone() {
-        let (one, two) = (Domain::new(), Domain::new());
-        let guard = one.pin();
-        assert!(guard.of(one.id()).is_some());
-        assert!(guard.of(one.clone().id()).is_some());
-        assert!(guard.of(two.id()).is_none());
-    }
-}
+mod tests;

@@ -15,11 +15,14 @@
 
 mod domain;
 mod published;
+mod readers;
+mod reclaimer;
 mod slots;
 mod tally;
 
-pub use domain::{Domain, Guard};
+pub use domain::{Domain, Guard, SynchronizeError};
 pub(crate) use published::Published;
+pub use readers::PinnedReader;
 pub(crate) use slots::{Slot, Slots};
-pub use tally::DomainStats;
 pub(crate) use tally::Tally;
+pub use tally::{DomainStats, LatencyHistogram};

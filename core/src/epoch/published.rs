@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_reader_keeps_what_it_loaded_while_it_is_replaced() {
-        let domain = Domain::new();
+        let domain = Domain::without_reclaimer();
         let value = Arc::new(1u32);
         let published = Published::new(&domain, Arc::clone(&value));
         let guard = domain.pin();
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_foreign_guard_is_refused() {
-        let (ours, theirs) = (Domain::new(), Domain::new());
+        let (ours, theirs) = (Domain::without_reclaimer(), Domain::without_reclaimer());
         let published = Published::new(&ours, 1u32);
         let guard = theirs.pin();
         assert_eq!(published.load(&guard), Err(Error::ForeignGuard));
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn dropping_it_drops_the_value_at_once() {
-        let domain = Domain::new();
+        let domain = Domain::without_reclaimer();
         let value = Arc::new(());
         drop(Published::new(&domain, Arc::clone(&value)));
         assert_eq!(Arc::strong_count(&value), 1);

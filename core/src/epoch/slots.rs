@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_slot_is_filled_once() {
-        let domain = Domain::new();
+        let domain = Domain::without_reclaimer();
         let slots = Slots::new(&domain, 4);
         let guard = domain.pin();
         assert!(slots.load(5, &guard).unwrap().value.is_none());
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_frozen_slot_never_changes() {
-        let domain = Domain::new();
+        let domain = Domain::without_reclaimer();
         let slots = Slots::new(&domain, 2);
         let guard = domain.pin();
         slots.fill(0, Arc::new(7u64), &guard).unwrap();
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn every_count_is_given_back() {
-        let domain = Domain::new();
+        let domain = Domain::without_reclaimer();
         let (a, b) = (Arc::new(1u64), Arc::new(2u64));
         let (from, to) = (Slots::new(&domain, 1), Slots::new(&domain, 1));
         {

@@ -13,7 +13,7 @@ fn stream(ssrc: u32) -> Arc<Stream> {
 
 #[test]
 fn a_stream_is_found_from_its_insertion_on() {
-    let domain = Domain::new();
+    let domain = Domain::without_reclaimer();
     let table = StreamTable::new(&domain, 100_000).unwrap();
     let guard = domain.pin();
     for ssrc in 0..5_000u32 {
@@ -30,7 +30,7 @@ fn a_stream_is_found_from_its_insertion_on() {
 
 #[test]
 fn the_second_of_an_ssrc_gets_the_first() {
-    let domain = Domain::new();
+    let domain = Domain::without_reclaimer();
     let table = StreamTable::new(&domain, 2).unwrap();
     let guard = domain.pin();
     let first = table.insert(stream(7), &guard).unwrap();
@@ -40,7 +40,7 @@ fn the_second_of_an_ssrc_gets_the_first() {
 
 #[test]
 fn a_full_table_refuses_and_keeps_what_it_has() {
-    let domain = Domain::new();
+    let domain = Domain::without_reclaimer();
     let table = StreamTable::new(&domain, 3).unwrap();
     let guard = domain.pin();
     for ssrc in 0..3 {
@@ -53,7 +53,7 @@ fn a_full_table_refuses_and_keeps_what_it_has() {
 
 #[test]
 fn a_replacement_takes_the_slot_once() {
-    let domain = Domain::new();
+    let domain = Domain::without_reclaimer();
     let table = StreamTable::new(&domain, 10).unwrap();
     let guard = domain.pin();
     let old = table.insert(stream(1), &guard).unwrap();
@@ -65,7 +65,7 @@ fn a_replacement_takes_the_slot_once() {
 #[test]
 fn threads_that_insert_at_once_agree_on_one_stream_an_ssrc() {
     for _ in 0..50 {
-        let domain = Domain::new();
+        let domain = Domain::without_reclaimer();
         let table = StreamTable::new(&domain, 10_000).unwrap();
         let maps: Vec<HashMap<u32, usize>> = std::thread::scope(|scope| {
             let handles: Vec<_> = (0..4u32)
@@ -102,7 +102,7 @@ fn threads_that_insert_at_once_agree_on_one_stream_an_ssrc() {
 #[test]
 fn replacements_survive_migration() {
     for _ in 0..50 {
-        let domain = Domain::new();
+        let domain = Domain::without_reclaimer();
         let table = StreamTable::new(&domain, 10_000).unwrap();
         for ssrc in 0..50 {
             table.insert(stream(ssrc), &domain.pin()).unwrap();
