@@ -8,7 +8,7 @@ use crate::epoch::{Domain, Guard, Published};
 use crate::error::{Error, Result};
 use crate::index::Ssrc;
 use crate::keys::{KeyId, KeyRing, SessionKeys};
-use crate::policy::{NewStreams, Policy, Windows};
+use crate::policy::{Grace, NewStreams, Policy, Windows};
 use crate::secret::MasterKey;
 use crate::stream::{Origin, Stream};
 use crate::table::StreamTable;
@@ -55,7 +55,11 @@ impl Rekeyed {
 
 impl Context {
     pub(crate) fn new(domain: &Domain, policy: Policy, inbound: bool) -> Result<Self> {
-        let policy = policy.check()?;
+        let mut policy = policy.check()?;
+        if !inbound {
+            // What was sent under a replaced key is sent: nothing needs it any more.
+            policy.grace = Grace::NONE;
+        }
         Ok(Self {
             domain: domain.clone(),
             policy,

@@ -125,8 +125,15 @@ impl Domain {
     /// For programs that have a loop of their own. It ends when nothing is left, or when several passes in a row freed
     /// nothing since some reader is still pinned. A thread that calls it under a guard of its own holds itself up.
     pub fn reclaim(&self) -> u64 {
-        self.0.tally().drain(|| self.pin().pin.flush())
+        let start = Instant::now();
+        // With no reader pinned, what is left is in the hands of another thread that is just destroying it: it is waited for, but not forever, since
+        // not every pin is on record.
+        let held_up = || !self.0.readers.look().is_empty() || start.elapsed() > Self::HANDOVER;
+        self.0.tally().drain(|| self.pin().pin.flush(), held_up)
     }
+
+    /// How long [`Self::reclaim`] waits for values that another thread is destroying.
+    const HANDOVER: Duration = Duration::from_secs(1);
 
     /// Waits until everything that was retired before the call is destroyed: after a rekey and the end of its grace, until the old key is wiped.
     ///
@@ -209,17 +216,22 @@ impl Inner {
 }
 
 impl Tally {
-    /// Repeats `pass` until nothing waits or several passes in a row freed nothing.
-    fn drain(&self, mut pass: impl FnMut()) -> u64 {
+    /// Repeats `pass` until nothing waits, or several passes in a row freed nothing and `held_up` says that it is no wonder.
+    fn drain(&self, mut pass: impl FnMut(), held_up: impl Fn() -> bool) -> u64 {
         /// A value is destroyed two epochs after it was retired; one pass advances the epoch by one at most, and one more may
         /// be lost to a thread that registers or leaves just then.
         const PATIENCE: u32 = 4;
         let mut waiting = self.items_waiting();
         let mut idle = 0;
-        while waiting > 0 && idle < PATIENCE {
+        while waiting > 0 && (idle < PATIENCE || !held_up()) {
             pass();
             let left = self.items_waiting();
-            idle = if left < waiting { 0 } else { idle + 1 };
+            if left < waiting {
+                idle = 0;
+            } else {
+                idle = idle.saturating_add(1);
+                std::thread::yield_now();
+            }
             waiting = left;
         }
         waiting
@@ -232,7 +244,7 @@ impl Drop for Inner {
         // No guard of this domain is left but forgotten ones, which borrow its handles: what waits can go now. Only a handle of
         // this call's own will do, since the thread-local ones may be gone already.
         let handle = self.collector().register();
-        self.tally().drain(|| handle.pin().flush());
+        self.tally().drain(|| handle.pin().flush(), || true);
     }
 }
 
