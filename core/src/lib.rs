@@ -25,7 +25,7 @@
 //!
 //! session.inbound().rekey(MasterKey::take(&mut next))?; // from another thread, at any time
 //! session.inbound().end_grace()?;
-//! assert_eq!(domain.reclaim(), 0); // the old key is gone
+//! domain.synchronize(std::time::Duration::from_secs(1)).expect("no reader stalls"); // the old key is gone
 //! # Ok(())
 //! # }
 //! ```
@@ -43,7 +43,7 @@
 //!   stream                                       indices and replay lists of one SSRC
 //!   policy  counters
 //!   keys                                         session keys, key rings
-//!   crypto/ (profile kdf aes_cm hmac gcm)        epoch/ (domain published slots)
+//!   crypto/ (profile kdf aes_cm hmac gcm)        epoch/ (domain readers reclaimer published slots)
 //!   wire/ (rtp rtcp)  buffer  replay
 //!   index  secret
 //!   error  primitive
