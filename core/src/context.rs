@@ -10,7 +10,7 @@ use crate::index::Ssrc;
 use crate::keys::{KeyId, KeyRing, SessionKeys};
 use crate::policy::{Grace, NewStreams, Policy, Windows};
 use crate::secret::MasterKey;
-use crate::stream::{Origin, Stream};
+use crate::stream::{Origin, Seat, Stream};
 use crate::table::StreamTable;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -89,13 +89,13 @@ impl Context {
         self.ring.load(guard)
     }
 
-    /// The stream of `ssrc`, or its floor.
+    /// What `ssrc` has here.
     #[inline]
-    pub(crate) fn find<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Option<&'g Stream>> {
-        self.streams.find(ssrc, guard)
+    pub(crate) fn seat<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Seat<'g>> {
+        Ok(Seat::of(self.streams.find(ssrc, guard)?))
     }
 
-    /// Makes the stream of an SSRC that has none, or but a floor. The stream that is there now is returned, whoever made it.
+    /// The stream of an SSRC whose seat was empty. The stream that is there now is returned, whoever made it.
     ///
     /// # Errors
     ///
@@ -108,17 +108,16 @@ impl Context {
     }
 
     fn place<'g>(&'g self, ssrc: Ssrc, origin: &Origin, guard: &'g Guard<'_>) -> Result<&'g Stream> {
-        let held = match self.find(ssrc, guard)? {
-            Some(held) => held,
-            None => self.streams.insert(Arc::new(Stream::new(ssrc, origin, self.windows)), guard)?,
-        };
-        if !held.is_removed() {
-            return Ok(held);
+        let new = |origin: &Origin| Arc::new(Stream::new(ssrc, origin, self.windows));
+        loop {
+            let held = match self.streams.find(ssrc, guard)? {
+                Some(held) => held,
+                None => self.streams.insert(new(origin), guard)?,
+            };
+            let Some(floor) = held.gone() else { return Ok(held) };
+            // The new stream starts above the floor, whatever `origin` says. Somebody else may be first, and somebody may remove that one again.
+            self.streams.replace(held, new(&floor), guard)?;
         }
-        // A floor: the new stream starts above it, whatever `origin` says.
-        let above = Stream::new(ssrc, &held.origin(), self.windows);
-        self.streams.replace(held, Arc::new(above), guard)?;
-        self.find(ssrc, guard)?.filter(|stream| !stream.is_removed()).ok_or(Error::NoSuchStream)
     }
 
     // ---- Control: keys.
@@ -142,7 +141,10 @@ impl Context {
     /// [`Error::TooManyRetired`]; key and salt lengths; [`Error::MkiLengthMismatch`], [`Error::DuplicateMki`].
     pub(crate) fn rekey(&self, master: &MasterKey) -> Result<Rekeyed> {
         self.change_ring(|ring, control| {
-            self.domain.check_backlog()?;
+            if !ring.is_empty() {
+                // A first key retires nothing but an empty ring.
+                self.domain.check_backlog()?;
+            }
             let key = self.derive(master, control)?;
             if let Some(held) = ring.match_for(&key)? {
                 return Ok((None, Rekeyed::Unchanged(held)));
@@ -157,7 +159,10 @@ impl Context {
     /// As [`Self::rekey`]; [`Error::TooManyKeys`].
     pub(crate) fn add_key(&self, master: &MasterKey) -> Result<KeyId> {
         self.change_ring(|ring, control| {
-            self.domain.check_backlog()?;
+            if !ring.is_empty() {
+                // A first key retires nothing but an empty ring.
+                self.domain.check_backlog()?;
+            }
             let key = self.derive(master, control)?;
             if let Some(held) = ring.match_for(&key)? {
                 return Ok((None, held));
@@ -193,15 +198,12 @@ impl Context {
     pub(crate) fn add_stream(&self, ssrc: Ssrc, origin: &Origin) -> Result<()> {
         let _control = self.lock();
         let guard = self.domain.pin();
-        match self.find(ssrc, &guard)? {
-            Some(held) if !held.is_removed() => Err(Error::StreamExists),
-            Some(floor) => {
-                let origin = origin.above(&floor.origin())?;
-                let stream = Arc::new(Stream::new(ssrc, &origin, self.windows));
-                if self.streams.replace(floor, stream, &guard)? { Ok(()) } else { Err(Error::StreamExists) }
-            }
-            None => self.place(ssrc, origin, &guard).map(drop),
-        }
+        let Some(held) = self.streams.find(ssrc, &guard)? else {
+            return self.place(ssrc, origin, &guard).map(drop);
+        };
+        let origin = origin.above(&held.gone().ok_or(Error::StreamExists)?)?;
+        let stream = Arc::new(Stream::new(ssrc, &origin, self.windows));
+        if self.streams.replace(held, stream, &guard)? { Ok(()) } else { Err(Error::StreamExists) }
     }
 
     /// # Errors
@@ -211,7 +213,8 @@ impl Context {
         let _control = self.lock();
         let guard = self.domain.pin();
         let held = self.live(ssrc, &guard)?;
-        // Closed first: whatever is claimed from here on is void, so the floor holds all that was accepted.
+        // Closed first: nothing is claimed from here on, so the floor holds all that was accepted. If a packet has brought the stream back by
+        // then, above its floor, it stays.
         let floor = Stream::floor(ssrc, &held.close());
         self.streams.replace(held, Arc::new(floor), &guard).map(drop)
     }
@@ -222,7 +225,7 @@ impl Context {
     ///
     /// [`Error::NoSuchStream`].
     pub(crate) fn live<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<&'g Stream> {
-        self.find(ssrc, guard)?.filter(|stream| !stream.is_removed()).ok_or(Error::NoSuchStream)
+        self.seat(ssrc, guard)?.stream().ok_or(Error::NoSuchStream)
     }
 
     /// Calls `visit` with every stream, under the control mutex. The second argument is the time, on the clock of [`Self::since`].
@@ -230,7 +233,7 @@ impl Context {
         let _control = self.lock();
         let guard = self.domain.pin();
         let now = u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.streams.iter(&guard)?.filter(|stream| !stream.is_removed()).for_each(|stream| visit(stream, now));
+        self.streams.iter(&guard)?.filter(|stream| stream.gone().is_none()).for_each(|stream| visit(stream, now));
         Ok(())
     }
 
@@ -243,4 +246,16 @@ impl Context {
         // Nothing under it is left half done by a panic: the ring changes by one swap.
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tries again if the stream was removed between look-up and claim. Removed again and again, it is as if it had never been there.
+pub(crate) fn until_settled<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    const ATTEMPTS: usize = 16;
+    for _ in 0..ATTEMPTS {
+        match attempt() {
+            Err(Error::NoSuchStream) => {}
+            settled => return settled,
+        }
+    }
+    Err(Error::UnknownSsrc)
 }

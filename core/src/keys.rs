@@ -240,6 +240,10 @@ impl KeyRing {
         self.current.as_deref().ok_or(Error::NoKey)
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.current.is_none() && self.added.is_empty()
+    }
+
     /// The trailer of packets under these keys.
     pub(crate) const fn shape(&self, spec: Spec, protocol: Protocol) -> Shape {
         use crate::crypto::profile::CipherKind;
@@ -262,7 +266,7 @@ impl KeyRing {
             Some(None) => return Err(Error::UnknownMki),
             None => (self.iter().find(|key| key.id == hint), true),
         };
-        if self.current.is_none() && self.added.is_empty() {
+        if self.is_empty() {
             return Err(Error::NoKey);
         }
         let tried = first.map(SessionKeys::id);

@@ -4,13 +4,13 @@
 //! is taken once, so no two packets leave under one key, SSRC and index (P6).
 
 use crate::buffer::Buffer;
-use crate::context::Context;
+use crate::context::{Context, until_settled};
 use crate::crypto::Frame;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
-use crate::index::{Counter, PacketIndex, SrtcpIndex};
+use crate::index::{Counter, PacketIndex, SrtcpIndex, Ssrc};
 use crate::keys::{KeyRing, SessionKeys};
-use crate::stream::{Origin, Stream, Taken};
+use crate::stream::{Seat, Stream, Taken};
 use crate::wire::{Plain, Protocol, Shape};
 use core::ops::Range;
 
@@ -21,15 +21,10 @@ pub(crate) fn protect(
     protocol: Protocol,
     mut buffer: Buffer<'_>,
 ) -> Result<usize> {
-    // Once more if the stream was removed between look-up and the taking of the index.
-    let ready = prepare(context, guard, protocol, &buffer).or_else(|error| {
-        if error == Error::NoSuchStream { prepare(context, guard, protocol, &buffer) } else { Err(error) }
-    });
+    let ready = until_settled(|| prepare(context, guard, protocol, &buffer));
     match ready {
         Ok(ready) => Ok(ready.seal(protocol, &mut buffer)),
         Err(error) => {
-            // Removed again and again: to a packet it is as if it had never been there.
-            let error = if error == Error::NoSuchStream { Error::UnknownSsrc } else { error };
             context.refusals.count(error, guard);
             Err(error)
         }
@@ -59,31 +54,37 @@ fn prepare<'g>(
     let key = ring.current()?;
     key.budget(protocol).check()?;
 
-    let stream = stream(context, guard, &packet)?;
-    let (key, frame) = match protocol {
+    let seat = context.seat(packet.ssrc, guard)?;
+    let (stream, key, frame) = match protocol {
         Protocol::Rtp => {
-            let index = stream.track(protocol).mark().estimate(Counter::SRTP, packet.seq);
-            stream.track(protocol).peek_for_sending(index)?;
-            stream.track(protocol).spend(key, protocol)?;
-            stream.track(protocol).reserve(index).inspect_err(|_| stream.track(protocol).count_refused())?;
+            let mark = seat.mark(protocol);
+            let index = mark.estimate(Counter::SRTP, packet.seq);
+            seat.peek(protocol, index, mark).map_err(Error::to_sender)?;
+            let stream = sit(context, guard, packet.ssrc, &seat)?;
+            let track = stream.track(protocol);
+            track.spend(key, protocol)?;
+            track.reserve(index).inspect_err(|_| track.count_refused())?;
             let encrypted = context.policy().srtp_encrypted;
-            (key, Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, encrypted))
+            (stream, key, Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, encrypted))
         }
         Protocol::Rtcp => {
+            if let Seat::Empty(origin) = &seat {
+                origin.next_srtcp.index_for(key.id(), true)?;
+            }
+            let stream = sit(context, guard, packet.ssrc, &seat)?;
             let (key, index) = next_srtcp(context, guard, stream, ring)?;
-            (key, Frame::srtcp(packet.ssrc, index, packet.head, context.policy().encrypts_srtcp()))
+            (stream, key, Frame::srtcp(packet.ssrc, index, packet.head, context.policy().encrypts_srtcp()))
         }
     };
     stream.note_key(key.id());
     Ok(Ready { key, frame, shape, body_end })
 }
 
-/// The packet's stream; a new one if there is none and this context adds them.
-fn stream<'g>(context: &'g Context, guard: &'g Guard<'_>, packet: &Plain) -> Result<&'g Stream> {
-    match context.find(packet.ssrc, guard)? {
-        Some(stream) if !stream.is_removed() => Ok(stream),
-        Some(floor) => context.admit(packet.ssrc, &floor.origin(), guard),
-        None => context.admit(packet.ssrc, &Origin::START, guard),
+/// The stream of a seat; a new one if it is empty and this context adds them.
+fn sit<'g>(context: &'g Context, guard: &'g Guard<'_>, ssrc: Ssrc, seat: &Seat<'g>) -> Result<&'g Stream> {
+    match seat {
+        Seat::Stream(stream) => Ok(stream),
+        Seat::Empty(origin) => context.admit(ssrc, origin, guard),
     }
 }
 

@@ -4,9 +4,10 @@
 //! touch it (P4). Everything here is atomic: any number of threads use a stream at once.
 //!
 //! 1. The highest index only grows, and only by a claim or by a caller who sets it.
-//! 2. A claim sets its bit in the replay list, then raises the highest index. If that finds the track closed, the claim is void: the stream
-//!    was removed, and its floor may not include this index.
-//! 3. So the floor of a removed stream is at least every index that was accepted in it.
+//! 2. A claim raises the highest index, then sets its bit in the replay list. If the first finds the track closed, there is no second: the stream is
+//!    being removed, and its floor may not include this index.
+//! 3. So the floor of a removed stream is at least every index that was accepted in it, and a stream that takes its place starts above.
+//! 4. A stream is gone from the moment its first track is closed. Whoever finds it so closes the rest, and may put another in its place.
 
 mod mark;
 mod next_srtcp;
@@ -61,10 +62,55 @@ impl Origin {
         Ok(Self { srtp, srtcp: floor.srtcp, next_srtcp: floor.next_srtcp })
     }
 
-    pub(crate) const fn mark(&self, protocol: Protocol) -> Mark {
+    const fn mark(&self, protocol: Protocol) -> Mark {
         match protocol {
             Protocol::Rtp => self.srtp,
             Protocol::Rtcp => self.srtcp,
+        }
+    }
+}
+
+/// What an SSRC has in a context.
+#[derive(Clone, Copy)]
+pub(crate) enum Seat<'g> {
+    Stream(&'g Stream),
+    /// None, or none any more: where one would start.
+    Empty(Origin),
+}
+
+impl<'g> Seat<'g> {
+    pub(crate) fn of(held: Option<&'g Stream>) -> Self {
+        match held {
+            None => Self::Empty(Origin::START),
+            Some(stream) => stream.gone().map_or(Self::Stream(stream), Self::Empty),
+        }
+    }
+
+    pub(crate) const fn stream(&self) -> Option<&'g Stream> {
+        match self {
+            Self::Stream(stream) => Some(stream),
+            Self::Empty(_) => None,
+        }
+    }
+
+    pub(crate) fn mark(&self, protocol: Protocol) -> Mark {
+        match self {
+            Self::Stream(stream) => stream.track(protocol).mark(),
+            Self::Empty(origin) => origin.mark(protocol),
+        }
+    }
+
+    /// Whether `index` could be claimed, by the mark that was read before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Replayed`], [`Error::TooOld`].
+    pub(crate) fn peek(&self, protocol: Protocol, index: u64, mark: Mark) -> Result<()> {
+        match self {
+            Self::Stream(stream) => stream.track(protocol).peek(index, mark),
+            // What a removed stream accepted stays below its floor.
+            Self::Empty(_) if mark.highest().is_some_and(|floor| index <= floor) => Err(Error::TooOld),
+            Self::Empty(_) => Ok(()),
         }
     }
 }
@@ -112,10 +158,6 @@ impl Stream {
         self.ssrc
     }
 
-    pub(crate) const fn is_removed(&self) -> bool {
-        self.removed
-    }
-
     pub(crate) const fn track(&self, protocol: Protocol) -> &Track {
         match protocol {
             Protocol::Rtp => &self.srtp,
@@ -123,15 +165,16 @@ impl Stream {
         }
     }
 
-    /// Where a stream that takes this one's place starts.
-    pub(crate) fn origin(&self) -> Origin {
-        let next_srtcp = self.next_srtcp.next();
-        Origin { srtp: self.srtp.mark().opened(), srtcp: self.srtcp.mark().opened(), next_srtcp }
+    /// What is left of the stream if it is gone: its floor, which nothing raises any more.
+    pub(crate) fn gone(&self) -> Option<Origin> {
+        (self.removed || self.srtp.mark().is_closed() || self.srtcp.mark().is_closed()).then(|| self.close())
     }
 
     /// Closes the stream for good, and returns its floor (invariant 3).
     pub(crate) fn close(&self) -> Origin {
-        Origin { next_srtcp: self.next_srtcp.close(), srtp: self.srtp.close(), srtcp: self.srtcp.close() }
+        // The marks before the sender: whom the sender refuses finds the stream gone.
+        let (srtp, srtcp) = (self.srtp.close(), self.srtcp.close());
+        Origin { srtp, srtcp, next_srtcp: self.next_srtcp.close() }
     }
 
     /// The key to try first.

@@ -6,13 +6,13 @@
 //!    packet arriving alone would have met.
 
 use crate::buffer::Buffer;
-use crate::context::Context;
+use crate::context::{Context, until_settled};
 use crate::crypto::{Authenticated, Frame};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::index::{Counter, PacketIndex, SrtcpIndex};
-use crate::keys::{KeyRing, SessionKeys};
-use crate::stream::{Mark, Origin, Stream};
+use crate::keys::{KeyId, KeyRing, SessionKeys};
+use crate::stream::{Mark, Seat, Stream};
 use crate::wire::{Protected, Protocol};
 
 /// Unprotects one packet; returns the length of the plain one.
@@ -22,15 +22,10 @@ pub(crate) fn unprotect(
     protocol: Protocol,
     mut buffer: Buffer<'_>,
 ) -> Result<usize> {
-    // Once more if the stream was removed between look-up and claim.
-    let accepted = accept(context, guard, protocol, &buffer).or_else(|error| {
-        if error == Error::NoSuchStream { accept(context, guard, protocol, &buffer) } else { Err(error) }
-    });
+    let accepted = until_settled(|| accept(context, guard, protocol, &buffer));
     match accepted {
         Ok(accepted) => Ok(accepted.decrypt(protocol, &mut buffer)),
         Err(error) => {
-            // Removed again and again: to a packet it is as if it had never been there.
-            let error = if error == Error::NoSuchStream { Error::UnknownSsrc } else { error };
             context.refusals.count(error, guard);
             Err(error)
         }
@@ -81,9 +76,9 @@ fn accept<'g>(
     let (key, frame, proof) = verdict.inspect_err(|_| view.count_refused(protocol))?;
 
     key.budget(protocol).check()?;
-    let stream = match view.stream {
-        Some(stream) => stream,
-        None => context.admit(packet.ssrc, &view.origin, guard)?,
+    let stream = match &view.seat {
+        Seat::Stream(stream) => stream,
+        Seat::Empty(origin) => context.admit(packet.ssrc, origin, guard)?,
     };
     let track = stream.track(protocol);
     track.spend(key, protocol)?;
@@ -95,9 +90,7 @@ fn accept<'g>(
 /// What a packet is judged by.
 struct View<'g> {
     ring: &'g KeyRing,
-    stream: Option<&'g Stream>,
-    /// Without a stream: where one would start.
-    origin: Origin,
+    seat: Seat<'g>,
     mark: Mark,
 }
 
@@ -109,20 +102,17 @@ impl<'g> View<'g> {
         packet: &Protected,
         ring: &'g KeyRing,
     ) -> Result<Self> {
-        let held = context.find(packet.ssrc, guard)?;
-        let stream = held.filter(|stream| !stream.is_removed());
-        let origin = if stream.is_some() { Origin::START } else { held.map_or(Origin::START, Stream::origin) };
-        let mark = stream.map_or_else(|| origin.mark(protocol), |stream| stream.track(protocol).mark());
-        Ok(Self { ring, stream, origin, mark })
+        let seat = context.seat(packet.ssrc, guard)?;
+        Ok(Self { ring, mark: seat.mark(protocol), seat })
     }
 
     fn same(&self, other: &Self) -> bool {
-        let stream = |view: &Self| view.stream.map(core::ptr::from_ref);
+        let stream = |view: &Self| view.seat.stream().map(core::ptr::from_ref);
         core::ptr::eq(self.ring, other.ring) && stream(self) == stream(other) && self.mark == other.mark
     }
 
     fn count_refused(&self, protocol: Protocol) {
-        if let Some(stream) = self.stream {
+        if let Some(stream) = self.seat.stream() {
             stream.track(protocol).count_refused();
         }
     }
@@ -137,12 +127,7 @@ impl<'g> View<'g> {
     ) -> Result<(&'g SessionKeys, Frame, Authenticated)> {
         let counter = protocol.counter();
         let index = self.mark.estimate(counter, packet.index);
-        match self.stream {
-            Some(stream) => stream.track(protocol).peek(index, self.mark)?,
-            // What a removed stream accepted stays below its floor.
-            None if self.mark.highest().is_some_and(|floor| index <= floor) => return Err(Error::TooOld),
-            None => {}
-        }
+        self.seat.peek(protocol, index, self.mark)?;
         let frame = match protocol {
             Protocol::Rtp => {
                 let encrypted = context.policy().srtp_encrypted;
@@ -154,7 +139,9 @@ impl<'g> View<'g> {
         };
         let part = |range: &core::ops::Range<usize>| octets.get(range.clone()).ok_or(Error::PacketTooShort);
         let (protected, tag) = (part(&(0..packet.body_end))?, part(&packet.trailer.tag)?);
-        let hint = self.stream.map_or(crate::keys::KeyId::NONE, Stream::last_key);
+        // Without tags every key verifies: the current one is as good a guess as any, and the only one that is meant.
+        let hint =
+            self.seat.stream().filter(|_| context.policy().is_authenticated()).map_or(KeyId::NONE, Stream::last_key);
         let mut verdict = Err(Error::AuthenticationFailed);
         for key in self.ring.candidates(part(&packet.trailer.mki)?, hint)? {
             verdict = key.suite(protocol).verify(&frame, protected, tag).map(|proof| (key, frame, proof));

@@ -52,6 +52,26 @@ impl NextSrtcp {
     }
 }
 
+impl NextSrtcp {
+    /// The index that would be sent under `key` now. `None` if a newer key has sent already (invariant 2), unless `key` is known to be the
+    /// `current` one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SrtcpIndexExhausted`].
+    pub(crate) const fn index_for(self, key: KeyId, current: bool) -> Result<Option<SrtcpIndex>> {
+        if self.has_sent() && self.looks_newer_than(key) && !current {
+            return Ok(None);
+        }
+        let index = SrtcpIndex::from_extended(self.index());
+        let wraps = index.wire() == 0 && index.get() > 0;
+        if wraps && self.has_sent() && self.sent_under(key) || index.get() >> Self::INDEX_BITS != 0 {
+            return Err(Error::SrtcpIndexExhausted);
+        }
+        Ok(Some(index))
+    }
+}
+
 /// What became of a request for an index.
 pub(crate) enum Taken {
     Index(SrtcpIndex),
@@ -67,11 +87,6 @@ impl SrtcpSender {
         Self(AtomicU64::new(next.0))
     }
 
-    pub(crate) fn next(&self) -> NextSrtcp {
-        // Acquire: pairs with the Release in `close`, so that a floor is read whole.
-        NextSrtcp(self.0.load(Ordering::Acquire) & !NextSrtcp::CLOSED)
-    }
-
     /// Gives out the next index to be sent under `key`. `current` says that `key` is known to be the newest, whatever its id looks like.
     ///
     /// # Errors
@@ -81,18 +96,10 @@ impl SrtcpSender {
         // Relaxed: tried again if it has changed.
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
-            let next = NextSrtcp(seen);
             if seen & NextSrtcp::CLOSED != 0 {
                 return Err(Error::NoSuchStream);
             }
-            if next.has_sent() && next.looks_newer_than(key) && !current {
-                return Ok(Taken::KeyReplaced);
-            }
-            let index = SrtcpIndex::from_extended(next.index());
-            let wraps = index.wire() == 0 && index.get() > 0;
-            if wraps && next.has_sent() && next.sent_under(key) || index.get() >> NextSrtcp::INDEX_BITS != 0 {
-                return Err(Error::SrtcpIndexExhausted);
-            }
+            let Some(index) = NextSrtcp(seen).index_for(key, current)? else { return Ok(Taken::KeyReplaced) };
             let after = NextSrtcp::new(index.get() + 1, key.0).0;
             // AcqRel on success: pairs with `close`. Relaxed on failure: tried again.
             match self.0.compare_exchange_weak(seen, after, Ordering::AcqRel, Ordering::Relaxed) {
@@ -104,7 +111,7 @@ impl SrtcpSender {
 
     /// Gives out no more, and returns where it stood.
     pub(crate) fn close(&self) -> NextSrtcp {
-        // AcqRel: pairs with `take`.
+        // AcqRel: pairs with `take`: an index is either below what is returned, or not given out.
         NextSrtcp(self.0.fetch_or(NextSrtcp::CLOSED, Ordering::AcqRel) & !NextSrtcp::CLOSED)
     }
 }

@@ -54,34 +54,24 @@ impl Track {
         self.take(proof.index())
     }
 
-    /// # Errors
-    ///
-    /// As [`Self::reserve`], without taking anything.
-    pub(crate) fn peek_for_sending(&self, index: u64) -> Result<()> {
-        self.peek(index, self.mark()).map_err(sender)
-    }
-
     /// Takes an index for sending, for good.
     ///
     /// # Errors
     ///
     /// [`Error::IndexReused`], [`Error::IndexTooOld`]; [`Error::NoSuchStream`] if the stream is being removed.
     pub(crate) fn reserve(&self, index: u64) -> Result<()> {
-        self.take(index).map_err(sender)
+        self.take(index).map_err(Error::to_sender)
     }
 
     fn take(&self, index: u64) -> Result<()> {
-        let mark = self.mark();
-        if mark.is_closed() {
-            return Err(Error::NoSuchStream);
-        }
-        self.replay.claim(index, mark.highest())?;
+        // The mark first: by the time a bit of the list says that this index is taken, every estimate can know of it.
         // AcqRel: pairs with the `close` of a removal, in the one order there is on this word: either the floor includes this index, or this
-        // sees the track closed (invariant 2).
+        // sees the track closed (invariant 2 of the stream).
         let before = Mark(self.mark.fetch_max(Mark::index(index).0, Ordering::AcqRel));
         if before.is_closed() {
             return Err(Error::NoSuchStream);
         }
+        self.replay.claim(index, before.highest())?;
         // Relaxed: a counter.
         self.accepted.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -166,12 +156,14 @@ impl Track {
     }
 }
 
-/// The receiver's word for an index that cannot be had, in the sender's.
-const fn sender(error: Error) -> Error {
-    match error {
-        Error::Replayed => Error::IndexReused,
-        Error::TooOld => Error::IndexTooOld,
-        other => other,
+impl Error {
+    /// The receiver's word for an index that cannot be had, in the sender's.
+    pub(crate) const fn to_sender(self) -> Self {
+        match self {
+            Self::Replayed => Self::IndexReused,
+            Self::TooOld => Self::IndexTooOld,
+            other => other,
+        }
     }
 }
 
