@@ -1,20 +1,46 @@
-//! What the stress binary is fed with: captured SRTP traffic, and the judge of what a receiver makes of it.
+//! Hammers the library: captured and synthetic SRTP traffic on every core, while the keys turn.
 //!
 //! ```text
 //!   NAME.pcap ──► datagrams ──┐
-//!                             ├──► side::Capture ──► (the receiver under test) ──► oracle
-//!   NAME.json ──► side::Side ─┘
+//!                             ├──► side::Capture ──► feed ──► (Inbound) ──► oracle
+//!   NAME.json ──► side::Side ─┘                        │
+//!                                                      ├──► captures_once   each capture once, in order
+//!   random packets ──► (Outbound) ──► (Inbound) ───────┴──► scenarios       all at once, with rekeys
+//!                                                                │
+//!                                            couriers, races ──► board ──► report
 //! ```
 //!
-//! Reading order: [`datagrams`] turns a capture file into UDP datagrams (and datagrams into a capture file), [`side`]
-//! reads the JSON beside it and pairs each datagram with what must become of it, [`oracle`] compares that with what
-//! did.
+//! Reading order:
 //!
-//! Nothing here knows the library under test: the expectations come from independent senders and are worth something
-//! only while they stay independent.
+//! 1. The input: [`datagrams`] turns a capture file into UDP datagrams (and datagrams into a capture file), [`side`]
+//!    reads the JSON beside it and pairs each datagram with what must become of it, [`oracle`] compares that with what
+//!    did. These three do not know the library under test: the expectations come from independent senders and are worth
+//!    something only while they stay independent.
+//! 2. The hands: [`feed`] makes the receiver that a side file asks for, [`courier`] delivers single packets, genuine,
+//!    replayed and [forged](forge), and [`race`] delivers one packet on two threads at once. What they see goes to
+//!    the [`board`].
+//! 3. The scenarios: [`scenarios`] is the list of them, [`lanes`] what they run on; [`runner`] runs one and judges it,
+//!    [`report`] is what comes out.
+//! 4. Beside them stand [`captures_once`] and [`replay_file`], which judge and decrypt capture files without any
+//!    stress. [`cli`] ties all of it together.
 
 #![forbid(unsafe_code)]
 
+pub mod board;
+pub mod captures_once;
+pub mod cli;
+pub mod courier;
 pub mod datagrams;
+pub mod feed;
+pub mod forge;
+pub mod keys;
+pub mod lanes;
 pub mod oracle;
+pub mod progress;
+pub mod race;
+pub mod replay_file;
+pub mod report;
+pub mod runner;
+pub mod scenarios;
+pub mod settings;
 pub mod side;

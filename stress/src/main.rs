@@ -1,2 +1,5 @@
-//! Under construction.
-fn main() {}
+//! The binary: see the library of the same package.
+
+fn main() -> std::process::ExitCode {
+    keyflip_stress::cli::main()
+}

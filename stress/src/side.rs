@@ -86,8 +86,25 @@ fn agree(side: &Side, packet: &Packet, datagram: &Datagram) -> Result<()> {
     Ok(())
 }
 
-fn name(json: &Path) -> String {
+/// A side file's name without folder and extension.
+pub fn name(json: &Path) -> String {
     json.file_stem().unwrap_or(json.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The side files of a folder (every `*.json`), sorted by name.
+///
+/// # Errors
+///
+/// The folder cannot be read, or has none.
+pub fn side_files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = || -> std::io::Result<Vec<PathBuf>> {
+        std::fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    };
+    let mut paths = entries().with_context(|| format!("cannot read the folder {}", dir.display()))?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    ensure!(!paths.is_empty(), "{} has no captures: expected NAME.json files with a pcap beside each", dir.display());
+    Ok(paths)
 }
 
 /// Loads every capture of a folder (every `*.json` with its pcap), sorted by name.
@@ -96,12 +113,5 @@ fn name(json: &Path) -> String {
 ///
 /// The folder cannot be read, has no side file, or one of its captures does not load: none is skipped.
 pub fn load_dir(dir: &Path) -> Result<Vec<Capture>> {
-    let side_files = || -> std::io::Result<Vec<PathBuf>> {
-        std::fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.path())).collect()
-    };
-    let mut paths = side_files().with_context(|| format!("cannot read the folder {}", dir.display()))?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-    paths.sort();
-    ensure!(!paths.is_empty(), "{} has no captures: expected NAME.json files with a pcap beside each", dir.display());
-    paths.iter().map(|path| Capture::load(path)).collect()
+    side_files(dir)?.iter().map(|path| Capture::load(path)).collect()
 }

@@ -1,0 +1,221 @@
+//! One synthetic stream: what is sent, what is in flight, and what becomes of it.
+
+use std::collections::VecDeque;
+
+use anyhow::{Context, Result};
+use keyflip::Error;
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::packets::{rtcp, rtp};
+use super::pair::Pair;
+use crate::board::{Board, Counts, Promise};
+use crate::courier::Courier;
+use crate::feed::Wire;
+use crate::race::race;
+use crate::side::Kind;
+
+/// Packets of a stream that are in flight at a time.
+const BATCH: usize = 16;
+
+/// How many accepted packets are kept for replays: well within every window.
+const RECENT: usize = 48;
+
+/// How many of a batch are raced at a time; the others are delivered in the usual way.
+const RACE: usize = 8;
+
+/// One in this many packets is RTCP.
+const RTCP: u32 = 8;
+
+/// A packet on its way.
+struct Packet {
+    kind: Kind,
+    plain: Vec<u8>,
+    wire: Vec<u8>,
+    /// Of the key it was protected under, where that is known for certain.
+    generation: Option<u64>,
+}
+
+impl Packet {
+    fn wire(&self) -> Wire<'_> {
+        Wire { kind: self.kind, octets: &self.wire }
+    }
+}
+
+/// One SSRC.
+pub(super) struct Stream {
+    ssrc: u32,
+    seq: u16,
+    rng: ChaCha8Rng,
+    /// Protected last, not to be delivered yet.
+    sent: Vec<Packet>,
+    /// To be delivered.
+    in_flight: Vec<Packet>,
+    /// Delivered last.
+    recent: VecDeque<Packet>,
+    /// One that was delivered long ago.
+    old: Option<Packet>,
+}
+
+impl Stream {
+    pub(super) fn new(ssrc: u32, mut rng: ChaCha8Rng) -> Self {
+        // Half of them are soon to wrap.
+        let seq = if rng.random() { rng.random_range(0xf000..=0xffff) } else { rng.random() };
+        Self { ssrc, seq, rng, sent: Vec::new(), in_flight: Vec::new(), recent: VecDeque::new(), old: None }
+    }
+
+    /// Protects the next batch; the one before is in flight from now on.
+    pub(super) fn send(&mut self, pair: &Pair) -> Result<()> {
+        let mut batch = (0..BATCH).map(|_| self.protect(pair)).collect::<Result<Vec<_>>>()?;
+        // A little out of order, but for the beginning: a receiver that knows no rollover counter must see it first.
+        if !self.sent.is_empty() {
+            batch.shuffle(&mut self.rng);
+        }
+        self.in_flight.append(&mut self.sent);
+        self.sent = batch;
+        Ok(())
+    }
+
+    fn protect(&mut self, pair: &Pair) -> Result<Packet> {
+        let rng = &mut self.rng;
+        let outbound = &pair.outbound;
+        let (kind, plain, overhead) = if rng.random_ratio(1, RTCP) {
+            (Kind::Rtcp, rtcp(self.ssrc, rng), outbound.rtcp_overhead())
+        } else {
+            let plain = rtp(self.ssrc, self.seq, rng);
+            self.seq = self.seq.wrapping_add(1);
+            (Kind::Rtp, plain, outbound.rtp_overhead())
+        };
+        let mut wire = plain.clone();
+        wire.resize(plain.len() + overhead, 0);
+        let guard = outbound.domain().pin();
+        let (protected, generation) = pair.in_generation(|| match kind {
+            Kind::Rtp => outbound.protect_rtp(&guard, &mut wire, plain.len()),
+            Kind::Rtcp => outbound.protect_rtcp(&guard, &mut wire, plain.len()),
+        });
+        let len = protected.with_context(|| format!("the sender refuses an {kind} packet under {}", pair.profile))?;
+        wire.truncate(len);
+        Ok(Packet { kind, plain, wire, generation })
+    }
+
+    /// Delivers what is in flight, and replays and forgeries between.
+    pub(super) fn deliver(&mut self, board: &Board, pair: &Pair) {
+        let mut courier = Courier::new(board);
+        let inbound = &pair.inbound;
+        // One guard for the batch, as a server has it for what it read from a socket.
+        let guard = inbound.domain().pin();
+        for packet in std::mem::take(&mut self.in_flight) {
+            if self.rng.random_ratio(1, 8) {
+                courier.forge(inbound, &guard, packet.wire(), pair.profile, &mut self.rng);
+            }
+            let in_grace = pair.is_behind(packet.generation);
+            let verdict = courier.deliver(inbound, &guard, packet.wire()).map(|plain| plain == packet.plain);
+            note(&mut courier.counts, board, pair, packet.kind, in_grace, verdict);
+            self.keep(packet);
+            if self.rng.random_ratio(1, 8)
+                && let Some(packet) = self.delivered()
+            {
+                courier.replay(inbound, &guard, packet.wire());
+            }
+        }
+    }
+
+    /// Puts in flight what was sent last: nothing is sent after it.
+    pub(super) fn end(&mut self) {
+        self.in_flight.append(&mut self.sent);
+    }
+
+    /// Delivers some of what was sent last on two threads at once.
+    pub(super) fn race(&mut self, board: &Board, pair: &Pair) {
+        let packets: Vec<_> = self.sent.drain(..self.sent.len().min(RACE)).collect();
+        let wires: Vec<_> = packets.iter().map(Packet::wire).collect();
+        let in_grace: Vec<_> = packets.iter().map(|packet| pair.is_behind(packet.generation)).collect();
+        let finishes = race(board, &pair.inbound, &wires);
+        let mut counts = Counts::default();
+        for ((packet, in_grace), plain) in packets.into_iter().zip(in_grace).zip(finishes) {
+            // One that was lost is on the board already.
+            if let Some(plain) = plain {
+                note(&mut counts, board, pair, packet.kind, in_grace, Ok(plain == packet.plain));
+            }
+            self.keep(packet);
+        }
+        board.book(counts, &[]);
+    }
+
+    /// Keeps a delivered packet, to be replayed.
+    fn keep(&mut self, packet: Packet) {
+        self.recent.push_back(packet);
+        if self.recent.len() > RECENT {
+            let leaving = self.recent.pop_front();
+            if self.old.is_none() || self.rng.random_ratio(1, 1000) {
+                self.old = leaving;
+            }
+        }
+    }
+
+    /// A packet that was delivered before: mostly one of the last.
+    fn delivered(&mut self) -> Option<&Packet> {
+        if self.rng.random_ratio(1, 8) && self.old.is_some() {
+            return self.old.as_ref();
+        }
+        let any = self.rng.random_range(0..self.recent.len().max(1));
+        self.recent.get(any)
+    }
+}
+
+/// Notes what became of a genuine packet; `verdict` says whether its plaintext is right.
+fn note(counts: &mut Counts, board: &Board, pair: &Pair, kind: Kind, in_grace: bool, verdict: Result<bool, Error>) {
+    let profile = pair.profile;
+    match verdict {
+        Ok(true) => counts.delivered_in_grace += u64::from(in_grace),
+        Ok(false) => {
+            counts.mismatched_plaintexts += 1;
+            board.broke(Promise::P1, format_args!("{kind} packet under {profile} decrypted to something else"));
+        }
+        Err(error) => {
+            counts.lost_to_rekey += 1;
+            board.broke(Promise::P1, format_args!("genuine {kind} packet under {profile} refused: {error}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyflip::{Domain, Grace, Profile};
+    use rand::SeedableRng;
+
+    #[test]
+    fn a_wrong_plaintext_and_a_lost_packet_are_noted_as_broken() {
+        let (domain, board, mut counts) = (Domain::new(), Board::new(1).unwrap(), Counts::default());
+        let rng = &mut ChaCha8Rng::seed_from_u64(1);
+        let pair = Pair::new(&domain, Profile::AeadAes128Gcm, 0, Grace::default(), rng).unwrap();
+        note(&mut counts, &board, &pair, Kind::Rtp, true, Ok(true));
+        note(&mut counts, &board, &pair, Kind::Rtp, true, Ok(false));
+        note(&mut counts, &board, &pair, Kind::Rtp, true, Err(Error::AuthenticationFailed));
+        assert_eq!((counts.delivered_in_grace, counts.mismatched_plaintexts, counts.lost_to_rekey), (1, 1, 1));
+        let (.., broken) = board.read().unwrap();
+        assert_eq!(broken.iter().map(|broken| broken.promise).collect::<Vec<_>>(), [Promise::P1; 2]);
+    }
+
+    #[test]
+    fn keys_do_not_turn_while_packets_of_the_generation_before_are_in_flight() {
+        let (domain, board) = (Domain::new(), Board::new(1).unwrap());
+        let rng = &mut ChaCha8Rng::seed_from_u64(2);
+        let pair = Pair::new(&domain, Profile::Aes128CmSha1_80, 0, Grace::default(), rng).unwrap();
+        let mut stream = Stream::new(1, ChaCha8Rng::seed_from_u64(3));
+        pair.note_sending();
+        stream.send(&pair).unwrap();
+        assert!(pair.turn(rng).unwrap());
+        assert!(!pair.turn(rng).unwrap(), "what was sent under the first key is in flight");
+        stream.end();
+        stream.deliver(&board, &pair);
+        pair.note_sending();
+        pair.note_delivered();
+        assert!(pair.turn(rng).unwrap());
+        let (counts, _, broken) = board.read().unwrap();
+        assert_eq!((counts.packets, counts.delivered_in_grace, counts.lost_to_rekey), (16, 16, 0));
+        assert_eq!(broken, []);
+    }
+}
