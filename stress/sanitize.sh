@@ -49,7 +49,7 @@ fi
 
 # Only the library is built anew: the rest of the control is the sound build.
 mkdir -p "$broken"
-[ -d "$broken/$host" ] || cp -r "$sound/." "$broken"
+[ -d "$broken/$host" ] || cp -a "$sound/." "$broken"
 build "$broken" -Zprofile-rustflags --config 'profile.release.package.keyflip.rustflags=["--cfg", "keyflip_free_at_once"]'
 echo "== $sanitizer, control: reclamation broken on purpose"
 if "$broken/$host/release/keyflip-stress" "$@" >"$log" 2>&1; then

@@ -22,6 +22,7 @@
 //! | `AEAD_AES_128_GCM`, `AEAD_AES_256_GCM`   | yes      | yes       | yes          | yes           |
 //! | `NULL_HMAC_SHA1_80`, `_32`               | no       | no        | yes          | yes           |
 //! | with an MKI ([`PeerKind::mki_support`])  | no       | no        | yes          | but for `_32` receivers |
+//! | rekeyed ([`PeerKind::rekey_support`])    | no       | no        | yes          | yes           |
 //! | with a set ROC ([`PeerKind::roc_support`]) | no     | -         | not for GCM  | -             |
 //!
 //! Where a peer itself departs from the RFCs, its module's documentation says so, and `tests/peer_limits.rs` proves it:
@@ -29,11 +30,13 @@
 //!
 //! # Reading order
 //!
-//! This file is the vocabulary, [`packets`] the input, [`rtc`] and `libsrtp` the adapters, `tests/peers_agree.rs` the
-//! use of it all.
+//! This file is the vocabulary, [`packets`] the input, [`traffic`] what is made of it, [`rtc`] and `libsrtp` the
+//! adapters. `tests/peers_agree.rs` holds the peers against each other, `tests/keyflip_peers.rs` Keyflip against them,
+//! and `gstreamer.sh` Keyflip's examples against GStreamer.
 
 pub mod packets;
 pub mod rtc;
+pub mod traffic;
 
 #[cfg(feature = "libsrtp")]
 pub mod libsrtp;
@@ -74,6 +77,37 @@ pub trait Peer {
     ///
     /// What the implementation says: a malformed packet, a wrong tag, a replay, an unknown MKI.
     fn unprotect_rtcp(&mut self, wire: &[u8]) -> Result<Vec<u8>, String>;
+
+    /// Turns a packet of either protocol into its protected form.
+    ///
+    /// # Errors
+    ///
+    /// As [`protect_rtp`](Self::protect_rtp) and [`protect_rtcp`](Self::protect_rtcp).
+    fn protect(&mut self, protocol: Protocol, plain: &[u8]) -> Result<Vec<u8>, String> {
+        match protocol {
+            Protocol::Rtp => self.protect_rtp(plain),
+            Protocol::Rtcp => self.protect_rtcp(plain),
+        }
+    }
+
+    /// Turns a protected packet of either protocol back into the plain one.
+    ///
+    /// # Errors
+    ///
+    /// As [`unprotect_rtp`](Self::unprotect_rtp) and [`unprotect_rtcp`](Self::unprotect_rtcp).
+    fn unprotect(&mut self, protocol: Protocol, wire: &[u8]) -> Result<Vec<u8>, String> {
+        match protocol {
+            Protocol::Rtp => self.unprotect_rtp(wire),
+            Protocol::Rtcp => self.unprotect_rtcp(wire),
+        }
+    }
+
+    /// Replaces the master key, salt and MKI; indices and rollover counters go on (RFC 3711 section 3.3.1).
+    ///
+    /// # Errors
+    ///
+    /// If the peer cannot do this ([`PeerKind::rekey_support`]), or the lengths are not the session's.
+    fn rekey(&mut self, key: &[u8], salt: &[u8], mki: &[u8]) -> Result<(), String>;
 
     /// Sets the rollover counter of a source from which this peer has not yet seen a packet, as a late joiner does.
     ///
@@ -242,6 +276,12 @@ impl PeerConfig {
         Self { direction, ..self.clone() }
     }
 
+    /// By how many octets protection makes a packet of `protocol` longer: tag, MKI, and the index of SRTCP.
+    pub fn trailer_len(&self, protocol: Protocol) -> usize {
+        let index = if protocol == Protocol::Rtcp { 4 } else { 0 };
+        index + self.mki.len() + self.profile.tag_len(protocol)
+    }
+
     /// Checks the lengths that both adapters rely on.
     fn check(&self) -> Result<(), String> {
         let (key, salt) = (self.profile.key_len(), self.profile.salt_len());
@@ -319,6 +359,19 @@ impl PeerKind {
             Self::Rtc => rtc::mki_support(profile, protocol, direction),
             #[cfg(feature = "libsrtp")]
             Self::Libsrtp => libsrtp::mki_support(profile, protocol, direction),
+        }
+    }
+
+    /// Whether [`Peer::rekey`] works. Where it does not, a test replaces the peer by a new one.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it does not.
+    pub fn rekey_support(self) -> Result<(), &'static str> {
+        match self {
+            Self::Rtc => rtc::rekey_support(),
+            #[cfg(feature = "libsrtp")]
+            Self::Libsrtp => Ok(()),
         }
     }
 

@@ -227,12 +227,8 @@ impl LibsrtpPeer {
         support(config.profile, Protocol::Rtp)?;
         support(config.profile, Protocol::Rtcp)?;
         initialise()?;
-        let any = match config.direction {
-            Direction::Send => sys::srtp_ssrc_type_t_ssrc_any_outbound,
-            Direction::Receive => sys::srtp_ssrc_type_t_ssrc_any_inbound,
-        };
         let mut session: sys::srtp_t = ptr::null_mut();
-        let status = with_policy(config, sys::srtp_ssrc_t { type_: any, value: 0 }, |policy| {
+        let status = with_policy(config, any_ssrc(config.direction), |policy| {
             // SAFETY: the library is initialised; `session` is a place for the new pointer; `policy` is valid during
             // this call, and the library copies or derives from it all that it keeps.
             unsafe { sys::srtp_create(&raw mut session, policy) }
@@ -270,6 +266,15 @@ impl LibsrtpPeer {
         let status = unsafe { sys::srtp_get_stream_roc(self.session, ssrc, &raw mut roc) };
         status == sys::srtp_err_status_t_srtp_err_status_ok
     }
+}
+
+/// The sources that a policy for all of them names.
+fn any_ssrc(direction: Direction) -> sys::srtp_ssrc_t {
+    let type_ = match direction {
+        Direction::Send => sys::srtp_ssrc_type_t_ssrc_any_outbound,
+        Direction::Receive => sys::srtp_ssrc_type_t_ssrc_any_inbound,
+    };
+    sys::srtp_ssrc_t { type_, value: 0 }
 }
 
 /// Calls `use_policy` with a policy for `ssrc` made of `config`. The pointer is valid during the call only.
@@ -330,6 +335,20 @@ impl Peer for LibsrtpPeer {
 
     fn unprotect_rtcp(&mut self, wire: &[u8]) -> Result<Vec<u8>, String> {
         self.in_place("srtp_unprotect_rtcp", wire, Transform::Unprotect(sys::srtp_unprotect_rtcp_mki))
+    }
+
+    fn rekey(&mut self, key: &[u8], salt: &[u8], mki: &[u8]) -> Result<(), String> {
+        let config = PeerConfig { key: key.to_vec(), salt: salt.to_vec(), mki: mki.to_vec(), ..self.config.clone() };
+        config.check()?;
+        let session = self.session;
+        let status = with_policy(&config, any_ssrc(config.direction), |policy| {
+            // SAFETY: the session is live and ours alone (invariant 2); `policy` is valid during this call, and the
+            // library copies or derives from it all that it keeps.
+            unsafe { sys::srtp_update(session, policy) }
+        })?;
+        check("srtp_update", status)?;
+        self.config = config;
+        Ok(())
     }
 
     fn set_roc(&mut self, ssrc: u32, roc: u32) -> Result<(), String> {

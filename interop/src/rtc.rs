@@ -33,6 +33,8 @@ pub const NAME: &str = "rtc-srtp";
 
 const NO_MKI: &str = "rtc-srtp knows no MKI";
 
+const NO_REKEY: &str = "rtc-srtp keeps the key that a context was made with";
+
 const NO_ROC: &str = "rtc-srtp keeps its rollover counter private";
 
 /// Whether `rtc-srtp` handles `protocol` under `profile` as the RFCs say.
@@ -52,6 +54,15 @@ pub fn support(profile: PeerProfile, _protocol: Protocol) -> Result<(), &'static
 /// The reason why it does not, in every case.
 pub fn mki_support(_profile: PeerProfile, _protocol: Protocol, _direction: Direction) -> Result<(), &'static str> {
     Err(NO_MKI)
+}
+
+/// Whether [`Peer::rekey`] works.
+///
+/// # Errors
+///
+/// The reason why it does not.
+pub fn rekey_support() -> Result<(), &'static str> {
+    Err(NO_REKEY)
 }
 
 /// Whether [`Peer::set_roc`] works.
@@ -126,6 +137,10 @@ impl Peer for RtcPeer {
 
     fn unprotect_rtcp(&mut self, wire: &[u8]) -> Result<Vec<u8>, String> {
         self.context.decrypt_rtcp(wire).map(Vec::from).map_err(|e| e.to_string())
+    }
+
+    fn rekey(&mut self, _key: &[u8], _salt: &[u8], _mki: &[u8]) -> Result<(), String> {
+        Err(NO_REKEY.to_owned())
     }
 
     fn set_roc(&mut self, _ssrc: u32, _roc: u32) -> Result<(), String> {

@@ -3,8 +3,9 @@
 //! Where this holds, an adapter's mistake cannot be mistaken for one of the library under test. Without the feature
 //! `libsrtp` there is one peer only, and it is paired with itself.
 
-use keyflip_interop::packets::{PacketGen, Rtcp};
-use keyflip_interop::{Direction, Peer, PeerConfig, PeerKind, PeerProfile, Protocol};
+use keyflip_interop::packets::PacketGen;
+use keyflip_interop::traffic::{self, Forgery, Plain, Sources};
+use keyflip_interop::{Direction, PeerConfig, PeerKind, PeerProfile, Protocol};
 
 /// RTP packets of each session, over all of its sources.
 const RTP_PACKETS: usize = 600;
@@ -12,69 +13,16 @@ const RTP_PACKETS: usize = 600;
 /// RTCP packets of each session, over all of its sources.
 const RTCP_PACKETS: usize = 200;
 
-const SOURCES: [u32; 3] = [0x0000_0001, 0xDEAD_BEEF, 0x8000_0000];
-
-/// A packet in the clear, and its place among those of its source.
-struct Plain {
-    ssrc: u32,
-    index: u64,
-    octets: Vec<u8>,
-}
-
-/// RTP packets of all sources in the order of sending, each source passing at least two rollovers.
-fn rtp_stream(packets: &mut PacketGen) -> Vec<Plain> {
-    let mut next = [65_000_u64, 65_535, 64_321];
-    let plain = (0..RTP_PACKETS)
-        .map(|_| {
-            let source = packets.number(0..=SOURCES.len() - 1);
-            let (ssrc, index) = (SOURCES[source], next[source]);
-            let seq = u16::try_from(index % (1 << 16)).expect("reduced");
-            let timestamp = u32::try_from(index * 160 % (1 << 32)).expect("reduced");
-            // Mostly the next packet; sometimes a few were dropped; sometimes a jump that takes a rollover to place.
-            let step = match packets.number(0..=9) {
-                0 | 1 => packets.number(1..=29_999),
-                2..=4 => packets.number(2..=40),
-                _ => 1,
-            };
-            next[source] += u64::try_from(step).expect("a small number");
-            Plain { ssrc, index, octets: packets.rtp(ssrc, seq, timestamp) }
-        })
-        .collect();
-    assert!(next.iter().all(|index| index >> 16 >= 2), "two rollovers: {next:?}");
-    plain
-}
-
-/// RTCP packets of all sources and kinds in the order of sending.
-fn rtcp_stream(packets: &mut PacketGen) -> Vec<Plain> {
-    (0_u64..)
-        .take(RTCP_PACKETS)
-        .map(|index| {
-            let ssrc = SOURCES[packets.number(0..=SOURCES.len() - 1)];
-            let kind = Rtcp::ALL[packets.number(0..=Rtcp::ALL.len() - 1)];
-            Plain { ssrc, index, octets: packets.rtcp_of(kind, ssrc) }
-        })
-        .collect()
-}
-
+/// Packets of all sources in the order of sending; RTP passes two rollovers of each.
 fn stream(protocol: Protocol, packets: &mut PacketGen) -> Vec<Plain> {
+    let mut sources = Sources::new();
     match protocol {
-        Protocol::Rtp => rtp_stream(packets),
-        Protocol::Rtcp => rtcp_stream(packets),
-    }
-}
-
-fn protect(peer: &mut dyn Peer, protocol: Protocol, plain: &[u8]) -> Vec<u8> {
-    let wire = match protocol {
-        Protocol::Rtp => peer.protect_rtp(plain),
-        Protocol::Rtcp => peer.protect_rtcp(plain),
-    };
-    wire.unwrap_or_else(|e| panic!("{} protects {protocol:?}: {e}", peer.name()))
-}
-
-fn unprotect(peer: &mut dyn Peer, protocol: Protocol, wire: &[u8]) -> Result<Vec<u8>, String> {
-    match protocol {
-        Protocol::Rtp => peer.unprotect_rtp(wire),
-        Protocol::Rtcp => peer.unprotect_rtcp(wire),
+        Protocol::Rtp => {
+            let stream = sources.stream(protocol, RTP_PACKETS, packets);
+            assert!(sources.rollovers() >= 2, "{sources:?}");
+            stream
+        }
+        Protocol::Rtcp => sources.stream(protocol, RTCP_PACKETS, packets),
     }
 }
 
@@ -88,51 +36,13 @@ fn packets_for(profile: PeerProfile) -> PacketGen {
     PacketGen::new(u64::try_from(seed).expect("a small number"))
 }
 
-/// Swaps neighbours here and there, as a network does, where every receiver has to cope with it: RTP packets of a source
-/// close together, and not before its first rollover, which a receiver cannot tell if it missed the packets before.
-fn shuffle<T>(wire: &mut [(&Plain, T)], protocol: Protocol, packets: &mut PacketGen) {
-    let mut at = 0;
-    while at + 1 < wire.len() {
-        let (first, second) = (wire[at].0, wire[at + 1].0);
-        let safe = match protocol {
-            Protocol::Rtp => first.index >> 16 > 0 && second.index.abs_diff(first.index) < 500,
-            Protocol::Rtcp => true,
-        };
-        if (first.ssrc != second.ssrc || safe) && packets.one_in(3) {
-            wire.swap(at, at + 1);
-            at += 1;
-        }
-        at += 1;
-    }
-}
-
-/// Sends a whole stream from one peer to another; each packet arrives forged, then genuine, then once more.
+/// Sends a whole stream from one peer to another.
 fn converse(from: PeerKind, to: PeerKind, config: &PeerConfig, protocol: Protocol, packets: &mut PacketGen) {
-    let profile = config.profile;
-    let names = format!("{from} to {to}, {profile}, {protocol:?}");
+    let names = format!("{from} to {to}, {}, {protocol:?}", config.profile);
     let mut sender = from.open(&config.facing(Direction::Send)).expect(&names);
     let mut receiver = to.open(&config.facing(Direction::Receive)).expect(&names);
-    let index_len = if protocol == Protocol::Rtcp { 4 } else { 0 };
-    let tag_len = profile.tag_len(protocol);
-    let trailer = index_len + config.mki.len() + tag_len;
-    // AEAD has its tag before SRTCP's index and the MKI, HMAC-SHA1 behind them.
-    let behind_tag = if profile.is_aead() { trailer - tag_len } else { 0 };
-
     let plain = stream(protocol, packets);
-    let mut wire: Vec<_> = plain.iter().map(|plain| (plain, protect(&mut *sender, protocol, &plain.octets))).collect();
-    shuffle(&mut wire, protocol, packets);
-    for (plain, wire) in wire {
-        assert_eq!(wire.len(), plain.octets.len() + trailer, "{names}");
-        let tag_end = wire.len() - behind_tag;
-        let mut forged = wire.clone();
-        forged[packets.number(tag_end - tag_len..=tag_end - 1)] ^= 0x40;
-        unprotect(&mut *receiver, protocol, &forged).expect_err(&names);
-
-        let back = unprotect(&mut *receiver, protocol, &wire).unwrap_or_else(|e| panic!("{names}: {e}"));
-        assert!(back == plain.octets, "{names}: packet {:#x} of {:#x} came back changed", plain.index, plain.ssrc);
-
-        unprotect(&mut *receiver, protocol, &wire).expect_err(&names);
-    }
+    traffic::converse(&names, (&mut *sender, &mut *receiver), config, plain, Forgery::Tag, packets);
 }
 
 /// Lets every peer converse with every peer that handles `protocol` under the same profile.
@@ -195,7 +105,7 @@ mod two_peers {
     /// The wire octets of a whole stream under the keys of `config`.
     fn wire_of(kind: PeerKind, config: &PeerConfig, protocol: Protocol, plain: &[Plain]) -> Vec<Vec<u8>> {
         let mut sender = kind.open(config).expect("a sender");
-        plain.iter().map(|plain| protect(&mut *sender, protocol, &plain.octets)).collect()
+        plain.iter().map(|plain| sender.protect(protocol, &plain.octets).expect("protected")).collect()
     }
 
     #[test]
@@ -271,7 +181,7 @@ mod two_peers {
             let mut veteran = PeerKind::Rtc.open(&config).expect("a sender");
             for seq in [0, 0x7000, 0xE000, 0x4000, 0xB000, 0x1000, 0x7000] {
                 let packet = packets.rtp(7, seq, 0);
-                protect(&mut *veteran, Protocol::Rtp, &packet);
+                veteran.protect_rtp(&packet).expect("protected");
             }
             let mut late_sender = PeerKind::Libsrtp.open(&config).expect("a sender");
             late_sender.set_roc(7, 2).expect("a source not yet seen");
@@ -280,8 +190,8 @@ mod two_peers {
             // Three packets in rollover 2, and on into rollover 3.
             for seq in [0x7001, 0x7002, 0xE000, 0x0005] {
                 let packet = packets.rtp(7, seq, 0);
-                let wire = protect(&mut *veteran, Protocol::Rtp, &packet);
-                assert_eq!(protect(&mut *late_sender, Protocol::Rtp, &packet), wire, "{profile}");
+                let wire = veteran.protect_rtp(&packet).expect("protected");
+                assert_eq!(late_sender.protect_rtp(&packet).expect("protected"), wire, "{profile}");
                 assert_eq!(late_receiver.unprotect_rtp(&wire).expect("the same rollover"), packet, "{profile}");
             }
         }
