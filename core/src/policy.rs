@@ -15,6 +15,9 @@ impl Grace {
     /// None: a replaced key is refused from the rekey on. For a key that is known to others.
     pub const NONE: Self = Self { keys: 0 };
 
+    /// The key replaced last, until [`end_grace`](crate::Inbound::end_grace) or the next rekey. The default.
+    pub const LAST: Self = Self { keys: 1 };
+
     /// Up to `keys` replaced keys, 15 at most, until [`end_grace`](crate::Inbound::end_grace); one more rekey retires the oldest.
     ///
     /// # Errors
@@ -30,9 +33,8 @@ impl Grace {
 }
 
 impl Default for Grace {
-    /// The key replaced last.
     fn default() -> Self {
-        Self { keys: 1 }
+        Self::LAST
     }
 }
 
@@ -86,7 +88,7 @@ impl Policy {
             max_streams: 4096,
             srtp_encrypted: true,
             srtcp_encryption: SrtcpEncryption::Required,
-            grace: Grace { keys: 1 },
+            grace: Grace::LAST,
             lifetime: KeyLifetime::MAX,
         }
     }

@@ -6,7 +6,7 @@
 //! 3. A word only ever grows: the same block gains bits, or a newer block takes the word over. So no bit is claimed twice, and nothing
 //!    is ever cleared.
 //! 4. With `ceil(W / 16) + 1` words, a block that lost its word to a newer one lies more than `W` left of an index that was claimed. So
-//!    `TooOld` is always justified by a claim, even while `highest` lags behind.
+//!    `TooOld` is always justified, even while the `highest` a caller gives lags behind.
 //!
 //! What `Ok` does not mean: [`ReplayList::peek`] promises nothing, another thread may claim in between. Only `claim` decides.
 
