@@ -1,0 +1,33 @@
+//! A stalled reader costs a bounded number of retired keys: beyond it a rekey is refused, until the reader moves on.
+
+use keyflip::{Domain, Error, Grace, MasterKey, Profile, Session};
+use std::time::Duration;
+
+fn key(number: u8) -> MasterKey {
+    MasterKey::take(&mut [number; 30])
+}
+
+#[test]
+fn p09_a_stalled_reader_is_bounded_by_the_backlog() {
+    const BACKLOG: u64 = 8;
+    let domain = Domain::with_backlog(BACKLOG);
+    let session =
+        Session::builder(Profile::Aes128CmSha1_80).inbound(key(0)).grace(Grace::NONE).build(&domain).unwrap();
+    let stalled = domain.pin();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let refused = (1..=255).find_map(|number| session.inbound().rekey(key(number)).err());
+            assert_eq!(refused, Some(Error::TooManyRetired));
+            assert!(domain.stats().items_waiting <= BACKLOG + 1);
+            let before = session.inbound().keys();
+            assert_eq!(session.inbound().rekey(key(255)), Err(Error::TooManyRetired));
+            assert_eq!(session.inbound().add_key(key(255)), Err(Error::TooManyRetired));
+            assert_eq!(session.inbound().keys(), before, "the keys in use stay");
+            // A session of its own can still be set up: it retires no key.
+            assert!(Session::builder(Profile::Aes128CmSha1_80).inbound(key(1)).build(&domain).is_ok());
+        });
+    });
+    drop(stalled);
+    domain.synchronize(Duration::from_secs(20)).unwrap();
+    assert!(session.inbound().rekey(key(255)).is_ok());
+}
