@@ -31,6 +31,8 @@ pub(crate) struct Context {
 /// What control operations need to go one after the other.
 struct Control {
     next_key: u64,
+    /// Outbound: derived, and used by nobody yet.
+    staged: Option<Arc<SessionKeys>>,
 }
 
 /// What a rekey did.
@@ -69,7 +71,7 @@ impl Context {
             ring: Published::new(domain, KeyRing::default()),
             streams: StreamTable::new(domain, policy.max_streams)?,
             refusals: Refusals::default(),
-            control: Mutex::new(Control { next_key: 0 }),
+            control: Mutex::new(Control { next_key: 0, staged: None }),
             made: Instant::now(),
         })
     }
@@ -181,6 +183,53 @@ impl Context {
 
     pub(crate) fn end_grace(&self) -> Result<()> {
         self.change_ring(|ring, _| Ok((ring.without_grace(), ())))
+    }
+
+    /// Derives a key for [`Self::activate_staged`]. It takes the place of one staged before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rekey`].
+    pub(crate) fn stage_key(&self, master: &MasterKey) -> Result<Rekeyed> {
+        self.change_ring(|ring, control| {
+            let key = self.derive(master, control)?;
+            Ok((
+                None,
+                match ring.match_for(&key)? {
+                    Some(held) => Rekeyed::Unchanged(held),
+                    None => Rekeyed::Switched(control.staged.insert(key).id()),
+                },
+            ))
+        })
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::NoStagedKey`]; [`Error::TooManyRetired`]; [`Error::DuplicateMki`] and [`Error::MkiLengthMismatch`] by keys added since.
+    pub(crate) fn activate_staged(&self) -> Result<Rekeyed> {
+        self.change_ring(|ring, control| {
+            let key = control.staged.as_ref().ok_or(Error::NoStagedKey)?;
+            self.domain.check_backlog()?;
+            let held = ring.match_for(key)?;
+            let Some(key) = control.staged.take() else { return Err(Error::NoStagedKey) };
+            Ok(match held {
+                Some(held) => (None, Rekeyed::Unchanged(held)),
+                None => {
+                    let id = key.id();
+                    (Some(ring.rekeyed(key, self.policy.grace.count())), Rekeyed::Switched(id))
+                }
+            })
+        })
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::UnknownKey`]; [`Error::TooManyRetired`].
+    pub(crate) fn switch_to(&self, id: KeyId) -> Result<()> {
+        self.change_ring(|ring, _| {
+            self.domain.check_backlog()?;
+            Ok((ring.switched_to(id)?, ()))
+        })
     }
 
     fn derive(&self, master: &MasterKey, control: &mut Control) -> Result<Arc<SessionKeys>> {

@@ -103,6 +103,9 @@ pub enum Error {
     /// No such key in the ring.
     #[error("no such key in this context")]
     UnknownKey,
+    /// No key is staged.
+    #[error("no key is staged")]
+    NoStagedKey,
     /// The current key cannot be retired, only replaced.
     #[error("the current key is replaced by a rekey, not retired")]
     KeyIsCurrent,

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::error::Result;
 use crate::index::{Roc, Ssrc};
-use crate::keys::{KeyId, KeyRing, KeyRole};
+use crate::keys::{KeyId, KeyRing, KeyRole, SessionKeys};
 use crate::stream::TrackInfo;
 use crate::wire::Protocol;
 use core::fmt;
@@ -19,6 +19,10 @@ pub struct KeyInfo {
     pub mki: Vec<u8>,
     /// What it is to the context.
     pub role: KeyRole,
+    /// SRTP packets it may still protect, less those that streams have set aside: rekey before it is 0.
+    pub srtp_packets_left: u64,
+    /// The same of SRTCP.
+    pub srtcp_packets_left: u64,
 }
 
 /// A stream of a context.
@@ -37,9 +41,14 @@ pub struct StreamInfo {
 }
 
 pub(crate) fn keys(context: &Context) -> Vec<KeyInfo> {
-    let list =
-        |ring: &KeyRing| ring.list().map(|(key, role)| KeyInfo { id: key.id(), mki: key.mki().into(), role }).collect();
-    context.ring(&context.domain().pin()).map(list).unwrap_or_default()
+    let info = |(key, role): (&SessionKeys, KeyRole)| KeyInfo {
+        id: key.id(),
+        mki: key.mki().into(),
+        role,
+        srtp_packets_left: key.budget(Protocol::Rtp).left(),
+        srtcp_packets_left: key.budget(Protocol::Rtcp).left(),
+    };
+    context.ring(&context.domain().pin()).map(|ring| ring.list().map(info).collect()).unwrap_or_default()
 }
 
 pub(crate) fn streams(context: &Context) -> Vec<StreamInfo> {

@@ -7,6 +7,7 @@ use crate::epoch::{Domain, Guard};
 use crate::error::{Error, Result};
 use crate::index::{Roc, Ssrc};
 use crate::info::{self, KeyInfo, StreamInfo};
+use crate::keys::KeyId;
 use crate::protect::protect;
 use crate::secret::MasterKey;
 use crate::stream::{Mark, NextSrtcp, Origin};
@@ -115,7 +116,58 @@ impl Outbound {
         self.0.rekey(&key)
     }
 
-    /// The key in use, if there is one.
+    /// Derives a key now, to be made the current one by [`Self::activate_staged_key`] later, without the cost of derivation: for a switch that both
+    /// sides time. It takes the place of a key staged before. [`Rekeyed::Unchanged`] says that the context holds this master key already, and that
+    /// nothing was staged.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rekey`].
+    #[expect(clippy::needless_pass_by_value)] // As in `rekey`.
+    pub fn stage_key(&self, key: MasterKey) -> Result<Rekeyed> {
+        self.0.stage_key(&key)
+    }
+
+    /// Makes the staged key the current one, as [`Self::rekey`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoStagedKey`]; [`Error::TooManyRetired`]; [`Error::DuplicateMki`] or [`Error::MkiLengthMismatch`] if keys added since it was staged
+    /// exclude it.
+    pub fn activate_staged_key(&self) -> Result<Rekeyed> {
+        self.0.activate_staged()
+    }
+
+    /// Adds a key beside the current one, up to 16 in all, to be chosen by [`Self::send_under`]: for peers that were given several master keys and
+    /// tell them apart by MKI.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rekey`]; [`Error::TooManyKeys`].
+    #[expect(clippy::needless_pass_by_value)] // As in `rekey`.
+    pub fn add_key(&self, key: MasterKey) -> Result<KeyId> {
+        self.0.add_key(&key)
+    }
+
+    /// Sends under another key of this context from here on. The one before stays, to be chosen again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownKey`]; [`Error::TooManyRetired`].
+    pub fn send_under(&self, key: KeyId) -> Result<()> {
+        self.0.switch_to(key)
+    }
+
+    /// Retires a key that was added.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownKey`]; [`Error::KeyIsCurrent`].
+    pub fn retire_key(&self, key: KeyId) -> Result<()> {
+        self.0.retire_key(key)
+    }
+
+    /// The keys in use, the current one first. A staged key is not among them.
     #[must_use]
     pub fn keys(&self) -> Vec<KeyInfo> {
         info::keys(&self.0)

@@ -6,29 +6,44 @@ use crate::keys::{KeyLifetime, MAX_KEYS};
 use crate::replay::WINDOWS;
 
 /// How long packets in flight under replaced keys are still accepted (P3).
+///
+/// It ends by [`end_grace`](crate::Inbound::end_grace), by one rekey more than it holds keys, and for a single stream after as many packets under the
+/// current key as [`Self::until_packets`] says, whichever is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grace {
     keys: usize,
+    packets: Option<u16>,
 }
 
 impl Grace {
     /// None: a replaced key is refused from the rekey on. For a key that is known to others.
-    pub const NONE: Self = Self { keys: 0 };
+    pub const NONE: Self = Self { keys: 0, packets: None };
 
-    /// The key replaced last, until [`end_grace`](crate::Inbound::end_grace) or the next rekey. The default.
-    pub const LAST: Self = Self { keys: 1 };
+    /// The key replaced last. The default.
+    pub const LAST: Self = Self { keys: 1, packets: None };
 
-    /// Up to `keys` replaced keys, 15 at most, until [`end_grace`](crate::Inbound::end_grace); one more rekey retires the oldest.
+    /// Up to `keys` replaced keys, 15 at most; one more rekey retires the oldest.
     ///
     /// # Errors
     ///
     /// [`Error::BadGrace`].
     pub const fn keys(keys: usize) -> Result<Self> {
-        if keys < MAX_KEYS { Ok(Self { keys }) } else { Err(Error::BadGrace) }
+        if keys < MAX_KEYS { Ok(Self { keys, packets: None }) } else { Err(Error::BadGrace) }
+    }
+
+    /// Ends it for a stream once `packets` packets of it were accepted under the current key: its sender has switched, and what comes under an older
+    /// key is late by more than the network delays.
+    #[must_use]
+    pub const fn until_packets(self, packets: u16) -> Self {
+        Self { packets: Some(packets), ..self }
     }
 
     pub(crate) const fn count(self) -> usize {
         self.keys
+    }
+
+    pub(crate) const fn packets(self) -> Option<u16> {
+        self.packets
     }
 }
 
@@ -75,6 +90,7 @@ pub(crate) struct Policy {
     pub(crate) srtp_encrypted: bool,
     pub(crate) srtcp_encryption: SrtcpEncryption,
     pub(crate) grace: Grace,
+    pub(crate) retransmission: bool,
     pub(crate) lifetime: KeyLifetime,
 }
 
@@ -89,6 +105,7 @@ impl Policy {
             srtp_encrypted: true,
             srtcp_encryption: SrtcpEncryption::Required,
             grace: Grace::LAST,
+            retransmission: false,
             lifetime: KeyLifetime::MAX,
         }
     }

@@ -1,7 +1,7 @@
 //! The path of a packet to be sent, top-down, for SRTP and SRTCP alike (RFC 3711 3.3, 3.4; RFC 7714 8, 9).
 //!
 //! Nothing before the index is taken changes the buffer or any state (but for a stream that is added), and nothing after it can fail. An index
-//! is taken once, so no two packets leave under one key, SSRC and index (P6).
+//! is taken once, so no two packets leave under one key, SSRC and index (P6), unless the caller vouched for them to be the same.
 
 use crate::buffer::Buffer;
 use crate::context::{Context, until_settled};
@@ -59,11 +59,13 @@ fn prepare<'g>(
         Protocol::Rtp => {
             let mark = seat.mark(protocol);
             let index = mark.estimate(Counter::SRTP, packet.seq);
-            seat.peek(protocol, index, mark).map_err(Error::to_sender)?;
+            let again = context.policy().retransmission;
+            let allowed = |error: Error| if again && error == Error::IndexReused { Ok(()) } else { Err(error) };
+            seat.peek(protocol, index, mark).map_err(Error::to_sender).or_else(allowed)?;
             let stream = sit(context, guard, packet.ssrc, &seat)?;
             let track = stream.track(protocol);
             track.spend(key, protocol)?;
-            track.reserve(index).inspect_err(|_| track.count_refused())?;
+            track.reserve(index).or_else(allowed).inspect_err(|_| track.count_refused())?;
             let encrypted = context.policy().srtp_encrypted;
             (stream, key, Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, encrypted))
         }

@@ -110,6 +110,16 @@ impl SessionBuilder {
         self
     }
 
+    /// Lets the sending direction protect an index again: for retransmission of packets that are **identical**, octet for octet, to those sent before
+    /// (P6).
+    ///
+    /// The caller vouches for that. Two different packets under one index give away the XOR of their payloads, and under GCM the authentication
+    /// key, with which anybody can forge any packet.
+    pub const fn dangerously_allow_identical_retransmission(mut self) -> Self {
+        self.policy.retransmission = true;
+        self
+    }
+
     /// Makes the session, in `domain`.
     ///
     /// # Errors

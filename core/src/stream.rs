@@ -115,6 +115,9 @@ impl<'g> Seat<'g> {
     }
 }
 
+const SETTLING_BITS: u32 = 16;
+const SETTLING_MASK: u64 = (1 << SETTLING_BITS) - 1;
+
 /// One SSRC in one direction.
 pub(crate) struct Stream {
     ssrc: Ssrc,
@@ -122,6 +125,8 @@ pub(crate) struct Stream {
     removed: bool,
     /// The key that last authenticated a packet.
     last_key: AtomicU64,
+    /// The current key's id and how many packets it has authenticated, up to a bound: `id << 16 | packets`.
+    settling: AtomicU64,
     srtp: Track,
     srtcp: Track,
     /// Outbound.
@@ -146,6 +151,7 @@ impl Stream {
             ssrc,
             removed: windows.is_none(),
             last_key: AtomicU64::new(KeyId::NONE.0),
+            settling: AtomicU64::new(0),
             srtp: Track::new(origin.srtp, windows.map(|windows| windows.srtp)),
             srtcp: Track::new(origin.srtcp, windows.and_then(|windows| windows.srtcp)),
             next_srtcp: SrtcpSender::new(origin.next_srtcp),
@@ -187,6 +193,25 @@ impl Stream {
         if self.last_key() != key {
             // Relaxed: a hint.
             self.last_key.store(key.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether `limit` packets of this stream were accepted under the key `current`.
+    pub(crate) fn has_settled(&self, current: KeyId, limit: u16) -> bool {
+        // Relaxed, in `settle` too: a count of its own.
+        let seen = self.settling.load(Ordering::Relaxed);
+        limit == 0 || seen >> SETTLING_BITS == current.0 && seen & SETTLING_MASK >= u64::from(limit)
+    }
+
+    /// Notes a packet that was accepted under the key `current`, until there are `limit`.
+    pub(crate) fn settle(&self, current: KeyId, limit: u16) {
+        if !self.has_settled(current, limit) {
+            let count = |seen: u64| {
+                let before = if seen >> SETTLING_BITS == current.0 { seen & SETTLING_MASK } else { 0 };
+                (before < u64::from(limit)).then_some(current.0 << SETTLING_BITS | (before + 1))
+            };
+            // Refused where another thread was faster.
+            let _ = self.settling.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! 1. Nothing before the claim changes the buffer or any state but counters of refusals, and nothing after it can fail (P8).
 //! 2. What a packet is judged by is a *view*: the key ring, the stream and its mark, loaded once. If a packet is refused and the view has changed
-//!    by then (another thread rekeyed, or claimed an index meanwhile), it is judged once more, by the new view: a refusal is always one that a
-//!    packet arriving alone would have met.
+//!    by then (another thread rekeyed, or claimed an index meanwhile), it is judged again, by the new view: a refusal is one that a packet arriving
+//!    alone would have met.
 
 use crate::buffer::Buffer;
 use crate::context::{Context, until_settled};
@@ -11,7 +11,8 @@ use crate::crypto::{Authenticated, Frame};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::index::{Counter, PacketIndex, SrtcpIndex};
-use crate::keys::{KeyId, KeyRing, SessionKeys};
+use crate::keys::{KeyId, KeyRing, SessionKeys, Usable};
+use crate::policy::Policy;
 use crate::stream::{Mark, Seat, Stream};
 use crate::wire::{Protected, Protocol};
 
@@ -60,19 +61,7 @@ fn accept<'g>(
     }
     buffer.check_room(packet.body_end)?;
 
-    let mut view = View::load(context, guard, protocol, &packet, ring)?;
-    let verdict = match view.authenticate(context, protocol, &packet, buffer.packet()) {
-        Ok(verified) => Ok(verified),
-        Err(error) => {
-            let fresh = View::load(context, guard, protocol, &packet, context.ring(guard)?)?;
-            if fresh.same(&view) {
-                Err(error)
-            } else {
-                view = fresh;
-                view.authenticate(context, protocol, &packet, buffer.packet())
-            }
-        }
-    };
+    let (view, verdict) = judge(context, guard, protocol, &packet, buffer.packet(), ring)?;
     let (key, frame, proof) = verdict.inspect_err(|_| view.count_refused(protocol))?;
 
     key.budget(protocol).check()?;
@@ -84,7 +73,45 @@ fn accept<'g>(
     track.spend(key, protocol)?;
     track.claim(&proof).inspect_err(|_| track.count_refused())?;
     stream.note_key(key.id());
+    if let (Some(limit), Ok(current)) = (context.policy().grace.packets(), view.ring.current())
+        && current.id() == key.id()
+    {
+        stream.settle(key.id(), limit);
+    }
     Ok(Accepted { key, frame, body_end: packet.body_end })
+}
+
+/// What a packet was verified by.
+type Verified<'g> = (&'g SessionKeys, Frame, Authenticated);
+
+/// Judges a packet by the view of now, and again if it is refused and the view has changed meanwhile (invariant 2).
+///
+/// A tag is checked against two views at most, since that is what a flood of forgeries would cost; what is refused before any tag is checked is
+/// cheap, and is judged a few times.
+fn judge<'g>(
+    context: &'g Context,
+    guard: &'g Guard<'_>,
+    protocol: Protocol,
+    packet: &Protected,
+    octets: &[u8],
+    ring: &'g KeyRing,
+) -> Result<(View<'g>, Result<Verified<'g>>)> {
+    const VIEWS: usize = 5;
+    const VIEWS_WITH_TAGS: usize = 2;
+    let mut view = View::load(context, guard, protocol, packet, ring)?;
+    let mut tags_failed = 0;
+    for _ in 1..VIEWS {
+        let verdict = view.authenticate(context, protocol, packet, octets);
+        let Err(error) = &verdict else { return Ok((view, verdict)) };
+        tags_failed += usize::from(*error == Error::AuthenticationFailed);
+        let fresh = View::load(context, guard, protocol, packet, context.ring(guard)?)?;
+        if fresh.same(&view) || tags_failed == VIEWS_WITH_TAGS {
+            return Ok((view, verdict));
+        }
+        view = fresh;
+    }
+    let verdict = view.authenticate(context, protocol, packet, octets);
+    Ok((view, verdict))
 }
 
 /// What a packet is judged by.
@@ -124,7 +151,7 @@ impl<'g> View<'g> {
         protocol: Protocol,
         packet: &Protected,
         octets: &[u8],
-    ) -> Result<(&'g SessionKeys, Frame, Authenticated)> {
+    ) -> Result<Verified<'g>> {
         let counter = protocol.counter();
         let index = self.mark.estimate(counter, packet.index);
         self.seat.peek(protocol, index, self.mark)?;
@@ -139,17 +166,27 @@ impl<'g> View<'g> {
         };
         let part = |range: &core::ops::Range<usize>| octets.get(range.clone()).ok_or(Error::PacketTooShort);
         let (protected, tag) = (part(&(0..packet.body_end))?, part(&packet.trailer.tag)?);
-        // Without tags every key verifies: the current one is as good a guess as any, and the only one that is meant.
-        let hint =
-            self.seat.stream().filter(|_| context.policy().is_authenticated()).map_or(KeyId::NONE, Stream::last_key);
         let mut verdict = Err(Error::AuthenticationFailed);
-        for key in self.ring.candidates(part(&packet.trailer.mki)?, hint)? {
+        for key in self.ring.candidates(part(&packet.trailer.mki)?, self.usable(context.policy()))? {
             verdict = key.suite(protocol).verify(&frame, protected, tag).map(|proof| (key, frame, proof));
             if verdict.is_ok() {
                 break;
             }
         }
         verdict
+    }
+}
+
+impl View<'_> {
+    /// Which keys the packet's stream may use.
+    fn usable(&self, policy: &Policy) -> Usable {
+        // Without tags every key verifies: the current one is as good a guess as any, and the only one that is meant.
+        let hint = self.seat.stream().filter(|_| policy.is_authenticated()).map_or(KeyId::NONE, Stream::last_key);
+        let settled = match (self.seat.stream(), policy.grace.packets(), self.ring.current()) {
+            (Some(stream), Some(limit), Ok(current)) => stream.has_settled(current.id(), limit),
+            _ => false,
+        };
+        Usable { hint, in_grace: !settled }
     }
 }
 

@@ -21,6 +21,7 @@ impl NextSrtcp {
     const KEY_BITS: u32 = 23;
     const KEY_MASK: u64 = (1 << Self::KEY_BITS) - 1;
     const INDEX_BITS: u32 = 40;
+    const LAST_OF_FIRST_CYCLE: u64 = (1 << 31) - 1;
 
     /// Stands for "no key yet". (A key whose id ends in these bits is taken for it: it may then wrap the index, once.)
     const NO_KEY: u64 = Self::KEY_MASK;
@@ -65,7 +66,9 @@ impl NextSrtcp {
         }
         let index = SrtcpIndex::from_extended(self.index());
         let wraps = index.wire() == 0 && index.get() > 0;
-        if wraps && self.has_sent() && self.sent_under(key) || index.get() >> Self::INDEX_BITS != 0 {
+        // A key that comes back after others have sent may have used these very indices one cycle ago.
+        let returns = self.has_sent() && self.looks_newer_than(key) && index.get() > Self::LAST_OF_FIRST_CYCLE;
+        if wraps && self.has_sent() && self.sent_under(key) || returns || index.get() >> Self::INDEX_BITS != 0 {
             return Err(Error::SrtcpIndexExhausted);
         }
         Ok(Some(index))
