@@ -11,8 +11,7 @@ fn key(number: u8) -> MasterKey {
 fn p09_a_stalled_reader_is_bounded_by_the_backlog() {
     const BACKLOG: u64 = 8;
     let domain = Domain::with_backlog(BACKLOG);
-    let session =
-        Session::builder(Profile::Aes128CmSha1_80).inbound(key(0)).grace(Grace::NONE).build(&domain).unwrap();
+    let session = Session::builder(Profile::Aes128CmSha1_80).inbound(key(0)).grace(Grace::NONE).build(&domain).unwrap();
     let stalled = domain.pin();
     std::thread::scope(|scope| {
         scope.spawn(|| {
