@@ -59,7 +59,7 @@ pub enum Error {
     /// The master key has protected as many packets as it may (RFC 3711 9.2).
     #[error("master key reached the end of its lifetime")]
     KeyExpired,
-    /// The 31-bit SRTCP index would wrap, which it may do under a fresh master key only.
+    /// The 31-bit SRTCP index would wrap, which it may do under another key than the one that used up its last value only.
     #[error("SRTCP index would wrap under the key that used it up")]
     SrtcpIndexExhausted,
 

@@ -93,7 +93,8 @@ impl Inbound {
     /// Makes `key` the current one. The one before stays in grace: packets in flight under it are accepted still (P3).
     ///
     /// All streams switch at once, by one pointer swap; no reader waits, fails or loses a packet (P1). Rollover counters, SRTCP indices and replay
-    /// lists go on (P4, RFC 3711 3.3.1). The outbound direction is not touched (P2). A master key that the context holds already changes nothing (P5).
+    /// lists go on (P4, RFC 3711 3.3.1). The outbound direction is not touched (P2). A master key that the context holds already, in whatever role and under
+    /// whatever MKI, changes nothing (P5). Added keys take their room first: with 15 of them none is left for the grace.
     ///
     /// # Errors
     ///

@@ -92,7 +92,8 @@ impl SessionBuilder {
         self
     }
 
-    /// How many packets a master key may protect, in each direction; what RFC 3711 9.2 allows unless said.
+    /// How many packets a master key may protect, in each direction; what RFC 3711 9.2 allows unless said. Both ends should say the same: a
+    /// receiver counts what it accepts, and stops by its own limit.
     pub const fn key_lifetime(mut self, lifetime: KeyLifetime) -> Self {
         self.policy.lifetime = lifetime;
         self

@@ -68,7 +68,7 @@ pub enum SynchronizeError {
 
 fn list(readers: &[PinnedReader]) -> String {
     match readers {
-        [] => "no known reader".to_owned(),
+        [] => "no reader that is still pinned: a thread is just destroying them".to_owned(),
         _ => readers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
 }

@@ -41,7 +41,8 @@ pub(super) struct Ticket {
 pub struct DomainStats {
     /// Session keys derived, one for each master key a context was given.
     pub keys_created: u64,
-    /// Keys that left their context: replaced, retired, or dropped with it.
+    /// Keys that left their context: replaced, retired, or dropped with it. Also those that never entered it, since it held the same master key
+    /// already or refused them.
     pub keys_retired: u64,
     /// Keys wiped from memory.
     pub keys_wiped: u64,

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::index::Ssrc;
 use core::ops::Range;
 
-/// The longest packet, in octets: AES-CM numbers the 16-octet blocks of one packet with 16 bits (RFC 3711 4.1.1).
+/// The longest plain packet, in octets (a protected one is longer by its trailer): AES-CM numbers the 16-octet blocks of one packet with 16 bits (RFC 3711 4.1.1).
 pub const MAX_PACKET_LEN: usize = 1 << 20;
 
 /// RTP and SRTP, or RTCP and SRTCP.
