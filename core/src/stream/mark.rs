@@ -9,8 +9,9 @@ use crate::index::Counter;
 pub(crate) struct Mark(pub(super) u64);
 
 impl Mark {
-    const SEEN: u64 = 1 << 63;
-    pub(super) const CLOSED: u64 = 1 << 62;
+    /// The highest bit: a closed mark outranks every index, so that a claim that comes too late leaves it closed.
+    pub(super) const CLOSED: u64 = 1 << 63;
+    const SEEN: u64 = 1 << 62;
 
     /// No packet yet; the first one is expected in this cycle.
     pub(crate) const fn cycle(cycle: u32) -> Self {
@@ -47,6 +48,22 @@ impl Mark {
         match self.highest() {
             Some(highest) => counter.estimate(highest, wire),
             None => counter.first(self.opened().0, wire),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p05_a_later_state_is_a_higher_word() {
+        let open = [Mark::cycle(0), Mark::cycle(u32::MAX), Mark::index(0), Mark::index((1 << 48) - 1)];
+        assert!(open.is_sorted_by(|one, next| one.0 < next.0));
+        for mark in open {
+            let closed = Mark(mark.0 | Mark::CLOSED);
+            assert!(open.iter().all(|open| open.0 < closed.0), "{mark:?} is opened by a claim");
+            assert_eq!(closed.opened(), mark);
         }
     }
 }
