@@ -13,8 +13,9 @@ use crate::crypto::kdf::{IDENTITY, Prf};
 use crate::crypto::profile::Spec;
 use crate::epoch::Tally;
 use crate::error::{Error, Result};
+use crate::kernels::{Wiped, scrub_after_derivation, scrubbed};
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::secret::{MasterKey, scrub_stack};
+use crate::secret::MasterKey;
 use crate::wire::Protocol;
 use core::fmt;
 use std::sync::Arc;
@@ -111,8 +112,8 @@ impl Budget {
 
 /// The session keys of one master key. Wiped when dropped.
 pub(crate) struct SessionKeys {
-    srtp: Suite,
-    srtcp: Suite,
+    srtp: Wiped<Suite>,
+    srtcp: Wiped<Suite>,
     srtp_budget: Budget,
     srtcp_budget: Budget,
     id: KeyId,
@@ -121,7 +122,17 @@ pub(crate) struct SessionKeys {
     identity: [u8; IDENTITY_LEN],
     /// Counted as retired already.
     retired: AtomicBool,
-    tally: Arc<Tally>,
+    /// The last to be dropped, after all that is wiped.
+    counted: Counted,
+}
+
+/// Counts a key as wiped when it is dropped.
+struct Counted(Arc<Tally>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.key_wiped();
+    }
 }
 
 impl SessionKeys {
@@ -139,25 +150,25 @@ impl SessionKeys {
     ) -> Result<Arc<Self>> {
         let (key, salt) = master.split(spec.key_len, spec.salt_len)?;
         let mut keys = Arc::new(Self {
-            srtp: Suite::vacant(spec),
-            srtcp: Suite::vacant(spec),
+            srtp: Wiped::new(Suite::vacant(spec)),
+            srtcp: Wiped::new(Suite::vacant(spec)),
             srtp_budget: Budget(AtomicU64::new(lifetime.srtp_packets)),
             srtcp_budget: Budget(AtomicU64::new(lifetime.srtcp_packets)),
             id,
             mki: master.mki().into(),
             identity: [0; IDENTITY_LEN],
             retired: AtomicBool::new(false),
-            tally: Arc::clone(tally),
+            counted: Counted(Arc::clone(tally)),
         });
         tally.key_created();
-        let filled = Arc::get_mut(&mut keys).ok_or(Error::NoKey).and_then(|keys| keys.fill(key, salt, spec));
-        scrub_stack();
-        filled.map(|()| keys)
+        let filled = Arc::get_mut(&mut keys).ok_or(Error::NoKey)?;
+        scrubbed(scrub_after_derivation, || filled.fill(key, salt, spec))?;
+        Ok(keys)
     }
 
-    #[inline(never)]
     fn fill(&mut self, master_key: &[u8], master_salt: &[u8], spec: Spec) -> Result<()> {
-        let prf = Prf::new(master_key, master_salt)?;
+        let mut prf = Prf::vacant();
+        prf.set_key(master_key, master_salt)?;
         self.srtp.derive(&prf, Protocol::Rtp.labels(), spec.key_len)?;
         self.srtcp.derive(&prf, Protocol::Rtcp.labels(), spec.key_len)?;
         prf.derive(IDENTITY, &mut self.identity);
@@ -172,7 +183,7 @@ impl SessionKeys {
         &self.mki
     }
 
-    pub(crate) const fn suite(&self, protocol: Protocol) -> &Suite {
+    pub(crate) fn suite(&self, protocol: Protocol) -> &Suite {
         match protocol {
             Protocol::Rtp => &self.srtp,
             Protocol::Rtcp => &self.srtcp,
@@ -195,7 +206,7 @@ impl SessionKeys {
     pub(crate) fn retire(&self) {
         // Relaxed: only this flag decides who counts.
         if !self.retired.swap(true, Ordering::Relaxed) {
-            self.tally.key_retired();
+            self.counted.0.key_retired();
         }
     }
 }
@@ -205,10 +216,7 @@ impl Drop for SessionKeys {
         // A key that never came into use, or goes with its context, retires here.
         self.retire();
         self.identity.zeroize();
-        // The suites wipe themselves as fields are dropped, which is after this body: so they are dropped by hand before it is counted.
-        self.srtp = Suite::Unprotected;
-        self.srtcp = Suite::Unprotected;
-        self.tally.key_wiped();
+        // The suites are wiped as the fields are dropped, in their order.
     }
 }
 

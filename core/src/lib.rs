@@ -44,7 +44,7 @@
 //!   policy  counters
 //!   keys                                         session keys, key rings
 //!   crypto/ (profile kdf aes_cm hmac gcm)        epoch/ (domain readers reclaimer published slots)
-//!   wire/ (rtp rtcp)  buffer  replay
+//!   wire/ (rtp rtcp)  buffer  replay              kernels/ (scrub wiped)
 //!   index  secret
 //!   error  primitive
 //! ```
@@ -69,6 +69,8 @@ mod error;
 mod inbound;
 mod index;
 mod info;
+#[allow(unsafe_code)]
+mod kernels;
 mod keys;
 mod outbound;
 mod policy;

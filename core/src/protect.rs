@@ -9,6 +9,7 @@ use crate::crypto::Frame;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::index::{Counter, PacketIndex, SrtcpIndex, Ssrc};
+use crate::kernels::{scrub_after_packet, scrubbed};
 use crate::keys::{KeyRing, SessionKeys};
 use crate::stream::{Seat, Stream, Taken};
 use crate::wire::{Plain, Protocol, Shape};
@@ -21,9 +22,19 @@ pub(crate) fn protect(
     protocol: Protocol,
     mut buffer: Buffer<'_>,
 ) -> Result<usize> {
-    let ready = until_settled(|| prepare(context, guard, protocol, &buffer));
+    scrubbed(scrub_after_packet, || protect_unscrubbed(context, guard, protocol, &mut buffer))
+}
+
+/// As [`protect`], but leaves copies of keys on the stack and in registers.
+fn protect_unscrubbed(
+    context: &Context,
+    guard: &Guard<'_>,
+    protocol: Protocol,
+    buffer: &mut Buffer<'_>,
+) -> Result<usize> {
+    let ready = until_settled(|| prepare(context, guard, protocol, buffer));
     match ready {
-        Ok(ready) => Ok(ready.seal(protocol, &mut buffer)),
+        Ok(ready) => Ok(ready.seal(protocol, buffer)),
         Err(error) => {
             context.refusals.count(error, guard);
             Err(error)

@@ -1,4 +1,4 @@
-//! Master keys on their way in, and the stack they leave behind.
+//! Master keys on their way in.
 
 use crate::error::{Error, Result};
 use core::fmt;
@@ -83,19 +83,6 @@ impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MasterKey").field("material", &"[redacted]").field("mki", &self.mki).finish()
     }
-}
-
-/// Overwrites the part of the stack that a call just made has used, so that no key schedule it built there stays behind.
-///
-/// Constructors of the primitives return by value, which leaves copies on the stack. A key is made on the control side,
-/// where the few hundred nanoseconds of this do not matter.
-#[inline(never)]
-pub(crate) fn scrub_stack() {
-    /// Deeper than the key schedules of AES-256 (portable form included) and their callers reach.
-    const DEPTH: usize = 8 * 1024;
-    let mut region = [0u8; DEPTH];
-    region.zeroize();
-    core::hint::black_box(&mut region);
 }
 
 #[cfg(test)]

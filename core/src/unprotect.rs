@@ -11,6 +11,7 @@ use crate::crypto::{Authenticated, Frame};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::index::{Counter, PacketIndex, SrtcpIndex};
+use crate::kernels::{scrub_after_packet, scrubbed};
 use crate::keys::{KeyId, KeyRing, SessionKeys, Usable};
 use crate::policy::Policy;
 use crate::stream::{Mark, Seat, Stream};
@@ -23,9 +24,19 @@ pub(crate) fn unprotect(
     protocol: Protocol,
     mut buffer: Buffer<'_>,
 ) -> Result<usize> {
-    let accepted = until_settled(|| accept(context, guard, protocol, &buffer));
+    scrubbed(scrub_after_packet, || unprotect_unscrubbed(context, guard, protocol, &mut buffer))
+}
+
+/// As [`unprotect`], but leaves copies of keys on the stack and in registers.
+fn unprotect_unscrubbed(
+    context: &Context,
+    guard: &Guard<'_>,
+    protocol: Protocol,
+    buffer: &mut Buffer<'_>,
+) -> Result<usize> {
+    let accepted = until_settled(|| accept(context, guard, protocol, buffer));
     match accepted {
-        Ok(accepted) => Ok(accepted.decrypt(protocol, &mut buffer)),
+        Ok(accepted) => Ok(accepted.decrypt(protocol, buffer)),
         Err(error) => {
             context.refusals.count(error, guard);
             Err(error)

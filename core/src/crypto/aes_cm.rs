@@ -5,6 +5,7 @@
 use super::Frame;
 use super::kdf::{Labels, Prf};
 use crate::error::{Error, Result};
+use crate::kernels::{scrub_after_derivation, scrubbed};
 use aes::{Aes128Enc, Aes192Enc, Aes256Enc};
 use cipher::array::{Array, sizes::U16};
 use cipher::inout::InOutBuf;
@@ -37,6 +38,16 @@ impl Aes {
             24 => Self::Aes192(Aes192Enc::new_from_slice(key).map_err(|_| Error::WrongKeyLength)?),
             _ => Self::Aes256(Aes256Enc::new_from_slice(key).map_err(|_| Error::WrongKeyLength)?),
         })
+    }
+
+    /// Expands `key` in its place. A constructor returns by value, by way of the stack: what it leaves there must not be carried on, as the unused
+    /// part of a smaller value, by the next move into a place that lives longer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub(crate) fn expand_in(place: &mut Option<Self>, key: &[u8]) -> Result<()> {
+        scrubbed(scrub_after_derivation, || Self::new(key).map(|aes| *place = Some(aes)))
     }
 
     /// XORs `data` with the keystream that starts at `block`, counting in all 128 bits.
@@ -89,7 +100,7 @@ impl AesCm {
     }
 
     pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
-        self.aes = Some(derive_aes(prf, labels, key_len)?);
+        derive_aes(&mut self.aes, prf, labels, key_len)?;
         prf.derive(labels.salting, &mut self.salt);
         Ok(())
     }
@@ -118,14 +129,14 @@ impl Drop for AesCm {
     }
 }
 
-/// Derives a session encryption key and expands it.
+/// Derives a session encryption key and expands it in its place.
 ///
 /// # Errors
 ///
 /// [`Error::WrongKeyLength`] if no AES has keys of `key_len` octets.
-pub(crate) fn derive_aes(prf: &Prf, labels: Labels, key_len: usize) -> Result<Aes> {
+pub(crate) fn derive_aes(place: &mut Option<Aes>, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
     let mut key = Zeroizing::new([0; MAX_KEY_LEN]);
     let key = key.get_mut(..key_len).ok_or(Error::WrongKeyLength)?;
     prf.derive(labels.encryption, key);
-    Aes::new(key)
+    Aes::expand_in(place, key)
 }

@@ -7,6 +7,7 @@ use super::aes_cm::{Aes, BLOCK, derive_aes};
 use super::kdf::{Labels, Prf};
 use super::{Frame, MAX_TAG_LEN};
 use crate::error::Result;
+use crate::kernels::{scrub_after_derivation, scrubbed};
 use cipher::inout::InOutBuf;
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
@@ -17,30 +18,44 @@ const SALT_LEN: usize = 12;
 
 /// AES-GCM under one session key and salt.
 pub(crate) struct AesGcm {
-    /// The cipher, and GHASH under `E(K, 0)`.
-    keys: Option<(Aes, GHash)>,
+    aes: Option<Aes>,
+    /// GHASH under `E(K, 0)`.
+    ghash: Option<GHash>,
     salt: [u8; SALT_LEN],
 }
 
 impl AesGcm {
     pub(crate) const fn vacant() -> Self {
-        Self { keys: None, salt: [0; SALT_LEN] }
+        Self { aes: None, ghash: None, salt: [0; SALT_LEN] }
     }
 
     pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
-        self.keys = Some(with_ghash(derive_aes(prf, labels, key_len)?));
+        derive_aes(&mut self.aes, prf, labels, key_len)?;
+        self.key_ghash();
         prf.derive(labels.salting, &mut self.salt);
         Ok(())
     }
 
+    /// Keys GHASH by the cipher, in its place (see [`Aes::expand_in`]).
+    fn key_ghash(&mut self) {
+        let (Some(aes), place) = (&self.aes, &mut self.ghash) else { return };
+        scrubbed(scrub_after_derivation, || {
+            let mut h = Zeroizing::new([0; BLOCK]);
+            aes.encrypt_block(&mut h);
+            *place = Some(GHash::new((&*h).into()));
+        });
+    }
+
     #[cfg(test)]
     pub(crate) fn from_session_keys(key: &[u8], salt: [u8; SALT_LEN]) -> Self {
-        Self { keys: Some(with_ghash(Aes::new(key).unwrap())), salt }
+        let mut gcm = Self { aes: Some(Aes::new(key).unwrap()), ghash: None, salt };
+        gcm.key_ghash();
+        gcm
     }
 
     pub(crate) fn crypt(&self, frame: &Frame, body: InOutBuf<'_, '_, u8>) {
         let block = self.counter_block(frame, 2);
-        if let Some((aes, _)) = &self.keys {
+        if let Some(aes) = &self.aes {
             aes.counter_mode_32(&block, body);
         }
     }
@@ -49,7 +64,7 @@ impl AesGcm {
     ///
     /// Additional data is the head, with SRTCP's word after it; all of a packet that is not encrypted (RFC 7714 8.2, 9.2, 9.3).
     pub(crate) fn tag(&self, frame: &Frame, protected: &[u8], tag: &mut [u8; MAX_TAG_LEN]) {
-        let Some((aes, ghash)) = &self.keys else { return };
+        let (Some(aes), Some(ghash)) = (&self.aes, &self.ghash) else { return };
         let head = if frame.encrypted { frame.head } else { protected.len() };
         let (additional, ciphertext) = protected.split_at_checked(head).unwrap_or((protected, &[]));
         let word = frame.word();
@@ -82,13 +97,6 @@ impl Drop for AesGcm {
     fn drop(&mut self) {
         self.salt.zeroize();
     }
-}
-
-fn with_ghash(aes: Aes) -> (Aes, GHash) {
-    let mut h = Zeroizing::new([0; BLOCK]);
-    aes.encrypt_block(&mut h);
-    let ghash = GHash::new((&*h).into());
-    (aes, ghash)
 }
 
 /// Hashes `first || second`, zero-padded to whole blocks. `second` is shorter than a block.

@@ -2,6 +2,7 @@
 
 use super::aes_cm::{Aes, BLOCK, CM_SALT_LEN};
 use crate::error::Result;
+use crate::kernels::{scrub_after_derivation, scrubbed};
 use zeroize::Zeroizing;
 
 /// The labels of one protocol's session keys (RFC 3711 4.3.1, 4.3.2).
@@ -25,22 +26,25 @@ const LABEL_AT: usize = 7;
 
 /// The pseudo-random function under one master key and salt.
 pub(crate) struct Prf {
-    aes: Aes,
+    aes: Option<Aes>,
     salt: Zeroizing<[u8; CM_SALT_LEN]>,
 }
 
 impl Prf {
+    pub(crate) fn vacant() -> Self {
+        Self { aes: None, salt: Zeroizing::new([0; CM_SALT_LEN]) }
+    }
+
     /// A salt of 12 octets (AEAD profiles) is padded with zeros on the right to 14.
     ///
     /// # Errors
     ///
     /// [`Error::WrongKeyLength`](crate::error::Error::WrongKeyLength) unless `master_key` has 16, 24 or 32 octets.
-    pub(crate) fn new(master_key: &[u8], master_salt: &[u8]) -> Result<Self> {
-        let mut salt = Zeroizing::new([0; CM_SALT_LEN]);
-        for (to, from) in salt.iter_mut().zip(master_salt) {
+    pub(crate) fn set_key(&mut self, master_key: &[u8], master_salt: &[u8]) -> Result<()> {
+        for (to, from) in self.salt.iter_mut().zip(master_salt) {
             *to = *from;
         }
-        Ok(Self { aes: Aes::new(master_key)?, salt })
+        Aes::expand_in(&mut self.aes, master_key)
     }
 
     /// Fills `output` with what the label derives.
@@ -53,6 +57,8 @@ impl Prf {
             *octet ^= label;
         }
         output.fill(0);
-        self.aes.counter_mode_128(&block, output.into());
+        if let Some(aes) = &self.aes {
+            scrubbed(scrub_after_derivation, || aes.counter_mode_128(&block, output.into()));
+        }
     }
 }

@@ -1,0 +1,67 @@
+//! Scrubbing: what a call left on the stack below its caller, and in registers, is overwritten.
+//!
+//! 1. Ciphers and hashes copy keys to the stack and into vector registers, and leave them there. A thread that sleeps afterwards keeps its stack as it
+//!    is, for as long as it sleeps. So whatever touches a key is called through [`scrubbed`].
+//! 2. The work runs in a call that is never inlined, so all it leaves behind is below the stack pointer of its caller, from where the scrub begins.
+//! 3. A scrub is as deep as its work reaches, by measurement; a test fails when that is no longer so, and the search of a process's memory
+//!    (`tests/memory_scan.rs`) when something is left.
+//! 4. Registers hold copies too, which may be stored at any time: by a signal's frame, or by the dynamic linker, which saves them on the stack. On
+//!    x86-64 they are cleared as well; elsewhere only the stack is.
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+pub(super) mod x86_64;
+
+/// How deep, in octets, the calls that protect or unprotect a packet reach at most. The build without optimisation keeps every temporary.
+const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 16 * 1024 } else { 3 * 1024 };
+
+/// The same of the calls that derive keys. Control operations are rare enough for a margin.
+const DERIVATION_DEPTH: usize = if cfg!(debug_assertions) { 48 * 1024 } else { 8 * 1024 };
+
+/// Does `work`, and then `scrub` of what it left.
+#[inline(always)]
+pub(crate) fn scrubbed<R>(scrub: impl FnOnce(), work: impl FnOnce() -> R) -> R {
+    #[inline(never)]
+    fn apart<R>(work: impl FnOnce() -> R) -> R {
+        work()
+    }
+    let result = apart(work);
+    scrub();
+    result
+}
+
+/// For [`scrubbed`]: as deep as a packet's work reaches.
+///
+/// # Performance
+///
+/// One store for each 64 octets where there is AVX-512, two with AVX; see `docs/decisions/012-scrubbing-the-data-path.md`.
+#[inline(always)]
+pub(crate) fn scrub_after_packet() {
+    scrub::<PACKET_DEPTH>();
+}
+
+/// For [`scrubbed`]: as deep as key derivation reaches.
+#[inline(always)]
+pub(crate) fn scrub_after_derivation() {
+    scrub::<DERIVATION_DEPTH>();
+}
+
+/// Overwrites `DEPTH` octets below the stack pointer, and the registers that a call need not preserve.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline(always)]
+fn scrub<const DEPTH: usize>() {
+    x86_64::scrub::<DEPTH>();
+}
+
+/// Overwrites about `DEPTH` octets of stack: those that a local array of that size comes to lie on. Registers are left as they are.
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+#[inline(always)]
+fn scrub<const DEPTH: usize>() {
+    use zeroize::Zeroize;
+    #[inline(never)]
+    fn cover<const DEPTH: usize>() {
+        let mut region = [0u8; DEPTH];
+        region.zeroize();
+        core::hint::black_box(&mut region);
+    }
+    cover::<DEPTH>();
+}

@@ -1,0 +1,167 @@
+//! How deep calls reach, seen by paint on the stack; and that places are wiped whole.
+
+use super::Wiped;
+use crate::{Domain, MasterKey, Profile, Roc, Session};
+use core::arch::asm;
+use core::mem::{MaybeUninit, size_of};
+
+/// Deeper than anything here reaches.
+const PAINTED: usize = 512 * 1024;
+const PAINT: u64 = 0xa5c3_5a3c_a5c3_5a3c;
+
+/// What `work` wrote below the stack pointer: how deep, in octets, and how many octets above that it left as they were.
+#[inline(never)]
+fn reach(work: &mut dyn FnMut()) -> (usize, usize) {
+    // SAFETY: nothing is alive below the stack pointer: the block does not say that it leaves the stack alone. The test's thread has room for the paint.
+    unsafe {
+        asm!(
+            "mov rax, rsp",
+            "2:",
+            "sub rax, 8",
+            "mov qword ptr [rax], {paint}",
+            "dec {words}",
+            "jnz 2b",
+            paint = in(reg) PAINT,
+            words = inout(reg) PAINTED / 8 => _,
+            out("rax") _,
+        );
+    }
+    work();
+    let (reach, untouched): (usize, usize);
+    // SAFETY: it reads what the block before has painted, and writes nothing.
+    unsafe {
+        asm!(
+            "lea rax, [rsp - {painted}]",
+            "2:",
+            "cmp qword ptr [rax], {paint}",
+            "jne 3f",
+            "add rax, 8",
+            "cmp rax, rsp",
+            "jne 2b",
+            "3:",
+            "mov {reach}, rsp",
+            "sub {reach}, rax",
+            "4:",
+            "cmp rax, rsp",
+            "je 6f",
+            "cmp qword ptr [rax], {paint}",
+            "jne 5f",
+            "add {untouched}, 8",
+            "5:",
+            "add rax, 8",
+            "jmp 4b",
+            "6:",
+            painted = const PAINTED,
+            paint = in(reg) PAINT,
+            reach = out(reg) reach,
+            untouched = inout(reg) 0usize => untouched,
+            out("rax") _,
+        );
+    }
+    (reach, untouched)
+}
+
+/// Runs a test where there is room for the paint.
+fn with_room(test: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new().stack_size(4 * PAINTED).spawn(test).unwrap().join().unwrap();
+}
+
+fn key(profile: Profile, fill: u8) -> MasterKey {
+    MasterKey::take(&mut vec![fill; profile.key_len() + profile.salt_len()])
+}
+
+/// All packets are scrubbed from the same frame and equally deep. So if the work for one reached deeper than that, more would be seen of it than of
+/// a packet of `NULL_NULL`, whose work is all but nothing.
+#[test]
+fn p10_no_packet_reaches_deeper_than_its_scrub() {
+    with_room(|| {
+        let domain = Domain::without_reclaimer();
+        let mut reached = Vec::new();
+        for profile in Profile::ALL {
+            let builder = Session::builder(profile).inbound(key(profile, 7)).outbound(key(profile, 7));
+            let session = builder.build(&domain).unwrap();
+            // Before it is measured: the first packet of a stream has other things to do.
+            session.inbound().add_stream(0, Roc(0)).unwrap();
+            session.outbound().add_stream(0, Roc(0), 0).unwrap();
+            let guard = domain.pin();
+            for (seq, len) in (0u8..).zip([12, 28, 176, 1212, 1500]) {
+                for rtcp in [false, true] {
+                    let mut packet = vec![0; len + 64];
+                    packet[..4].copy_from_slice(&if rtcp { [0x80, 200, 0, 1] } else { [0x80, 0, 0, seq] });
+                    let mut sealed = 0;
+                    let (protecting, _) = reach(&mut || {
+                        let outbound = session.outbound();
+                        let done = if rtcp {
+                            outbound.protect_rtcp(&guard, &mut packet, len)
+                        } else {
+                            outbound.protect_rtp(&guard, &mut packet, len)
+                        };
+                        sealed = done.unwrap();
+                    });
+                    let (unprotecting, _) = reach(&mut || {
+                        let (inbound, packet) = (session.inbound(), &mut packet[..sealed]);
+                        let done = if rtcp {
+                            inbound.unprotect_rtcp(&guard, packet)
+                        } else {
+                            inbound.unprotect_rtp(&guard, packet)
+                        };
+                        assert!(done.is_ok());
+                    });
+                    reached.push((rtcp, profile, len, protecting, unprotecting));
+                }
+            }
+        }
+        for (rtcp, profile, len, protecting, unprotecting) in &reached {
+            let idle = reached.iter().find(|idle| idle.0 == *rtcp && !idle.1.is_authenticated()).unwrap();
+            assert_eq!((*protecting, *unprotecting), (idle.3, idle.4), "{profile}, {len} octets");
+        }
+    });
+}
+
+/// Whether a scrub overwrites all of its depth, and how far beyond it writes, in octets.
+fn check_scrub<const DEPTH: usize>(scrub: unsafe fn()) {
+    with_room(move || {
+        // Its frame, and what aligning costs.
+        const SLACK: usize = 1024;
+        let (written, untouched) = reach(&mut || {
+            // SAFETY: the thread has room, and the test asked for the feature.
+            unsafe { scrub() };
+        });
+        assert!((DEPTH..DEPTH + SLACK).contains(&written), "{written} of {DEPTH}");
+        assert!(untouched <= written - DEPTH, "{untouched} of {DEPTH}");
+    });
+}
+
+#[test]
+fn p10_every_form_of_the_scrub_reaches_its_depth() {
+    use super::scrub::x86_64::{with_avx, with_avx512, with_sse};
+    check_scrub::<4096>(with_sse::<4096>);
+    check_scrub::<65536>(with_sse::<65536>);
+    if std::arch::is_x86_feature_detected!("avx") {
+        check_scrub::<4096>(with_avx::<4096>);
+        check_scrub::<65536>(with_avx::<65536>);
+    }
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        check_scrub::<4096>(with_avx512::<4096>);
+        check_scrub::<65536>(with_avx512::<65536>);
+    }
+}
+
+#[test]
+fn a_place_is_wiped_whole() {
+    #[expect(dead_code)]
+    enum Either {
+        Small(u8),
+        Large([u8; 64]),
+    }
+    let mut place = MaybeUninit::<Wiped<Either>>::uninit();
+    let octets = place.as_mut_ptr().cast::<u8>();
+    // SAFETY: within the place.
+    unsafe { octets.write_bytes(0xee, size_of::<Wiped<Either>>()) };
+    place.write(Wiped::new(Either::Small(0xee)));
+    // SAFETY: it was just written.
+    unsafe { place.assume_init_drop() };
+    // SAFETY: every octet was written, by the fill and by the wipe.
+    let left = unsafe { core::slice::from_raw_parts(octets, size_of::<Wiped<Either>>()) };
+    assert!(left.iter().all(|octet| *octet == 0), "{left:x?}");
+}
