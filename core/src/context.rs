@@ -35,6 +35,15 @@ struct Control {
     staged: Option<Arc<SessionKeys>>,
 }
 
+impl Control {
+    fn derive(&mut self, policy: &Policy, domain: &Domain, master: &MasterKey) -> Result<Arc<SessionKeys>> {
+        let id = KeyId(self.next_key);
+        let key = SessionKeys::derive(policy.spec, master, id, policy.lifetime, domain.tally())?;
+        self.next_key += 1;
+        Ok(key)
+    }
+}
+
 /// What a rekey did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -56,11 +65,24 @@ impl Rekeyed {
 }
 
 impl Context {
-    pub(crate) fn new(domain: &Domain, policy: Policy, inbound: bool) -> Result<Self> {
+    /// A context that holds `keys`: the first of them current, the others added.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Policy::check`], of [`Self::rekey`] and of [`Self::add_key`].
+    pub(crate) fn new(domain: &Domain, policy: Policy, inbound: bool, keys: &[MasterKey]) -> Result<Self> {
         let mut policy = policy.check()?;
         if !inbound {
             // What was sent under a replaced key is sent: nothing needs it any more.
             policy.grace = Grace::NONE;
+        }
+        let mut control = Control { next_key: 0, staged: None };
+        let mut ring = KeyRing::default();
+        for master in keys {
+            let key = control.derive(&policy, domain, master)?;
+            if ring.match_for(&key)?.is_none() {
+                ring = if ring.is_empty() { ring.rekeyed(key, 0) } else { ring.with(key)? };
+            }
         }
         Ok(Self {
             domain: domain.clone(),
@@ -68,10 +90,10 @@ impl Context {
             windows: policy.windows(inbound),
             // A sender knows its own streams. A receiver must not take an SSRC's word for it (P8).
             adds_streams: policy.new_streams == NewStreams::AtFirstPacket && (!inbound || policy.is_authenticated()),
-            ring: Published::new(domain, KeyRing::default()),
+            ring: Published::new(domain, ring),
             streams: StreamTable::new(domain, policy.max_streams)?,
             refusals: Refusals::default(),
-            control: Mutex::new(Control { next_key: 0, staged: None }),
+            control: Mutex::new(control),
             made: Instant::now(),
         })
     }
@@ -147,7 +169,7 @@ impl Context {
                 // A first key retires nothing but an empty ring.
                 self.domain.check_backlog()?;
             }
-            let key = self.derive(master, control)?;
+            let key = control.derive(&self.policy, &self.domain, master)?;
             if let Some(held) = ring.match_for(&key)? {
                 return Ok((None, Rekeyed::Unchanged(held)));
             }
@@ -165,7 +187,7 @@ impl Context {
                 // A first key retires nothing but an empty ring.
                 self.domain.check_backlog()?;
             }
-            let key = self.derive(master, control)?;
+            let key = control.derive(&self.policy, &self.domain, master)?;
             if let Some(held) = ring.match_for(&key)? {
                 return Ok((None, held));
             }
@@ -192,7 +214,7 @@ impl Context {
     /// As [`Self::rekey`].
     pub(crate) fn stage_key(&self, master: &MasterKey) -> Result<Rekeyed> {
         self.change_ring(|ring, control| {
-            let key = self.derive(master, control)?;
+            let key = control.derive(&self.policy, &self.domain, master)?;
             Ok((
                 None,
                 match ring.match_for(&key)? {
@@ -230,13 +252,6 @@ impl Context {
             self.domain.check_backlog()?;
             Ok((ring.switched_to(id)?, ()))
         })
-    }
-
-    fn derive(&self, master: &MasterKey, control: &mut Control) -> Result<Arc<SessionKeys>> {
-        let id = KeyId(control.next_key);
-        let key = SessionKeys::derive(self.policy.spec, master, id, self.policy.lifetime, self.domain.tally())?;
-        control.next_key += 1;
-        Ok(key)
     }
 
     // ---- Control: streams.

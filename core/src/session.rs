@@ -128,18 +128,8 @@ impl SessionBuilder {
     /// [`Error::BadReplayWindow`](crate::Error::BadReplayWindow), [`Error::BadStreamBound`](crate::Error::BadStreamBound),
     /// [`Error::BadKeyLifetime`](crate::Error::BadKeyLifetime); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
     pub fn build(self, domain: &Domain) -> Result<Session> {
-        let inbound = Context::new(domain, self.policy, true)?;
-        let mut keys = self.inbound.iter();
-        if let Some(first) = keys.next() {
-            inbound.rekey(first)?;
-        }
-        for further in keys {
-            inbound.add_key(further)?;
-        }
-        let outbound = Context::new(domain, self.policy, false)?;
-        if let Some(key) = &self.outbound {
-            outbound.rekey(key)?;
-        }
+        let inbound = Context::new(domain, self.policy, true, &self.inbound)?;
+        let outbound = Context::new(domain, self.policy, false, self.outbound.as_slice())?;
         Ok(Session { inbound: Inbound(Arc::new(inbound)), outbound: Outbound(Arc::new(outbound)) })
     }
 }

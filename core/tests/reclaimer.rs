@@ -32,7 +32,7 @@ fn p09_the_reclaimer_wipes_without_help_sleeps_and_goes_with_its_domain() {
     let domain = Domain::new();
     let session =
         Session::builder(Profile::Aes128CmSha1_80).outbound(MasterKey::take(&mut [1; 30])).build(&domain).unwrap();
-    assert_eq!(reclaimers().len(), 0, "nothing was retired but an empty ring that nobody waits for");
+    assert_eq!(reclaimers().len(), 0, "nothing was retired yet");
     session.outbound().rekey(MasterKey::take(&mut [2; 30])).unwrap();
     wait_until("wiped without help", || domain.stats().keys_wiped == 1);
     wait_until("nothing waits", || domain.stats().items_waiting == 0);
