@@ -43,8 +43,8 @@
 //!   stream                                       indices and replay lists of one SSRC
 //!   policy  counters
 //!   keys                                         session keys, key rings
-//!   crypto/ (profile kdf aes_cm hmac gcm)        epoch/ (domain readers reclaimer published slots)
-//!   wire/ (rtp rtcp)  buffer  replay              kernels/ (scrub wiped)
+//!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)
+//!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (scrub wiped)
 //!   index  secret
 //!   error  primitive
 //! ```

@@ -3,7 +3,8 @@
 //! GHASH reads ciphertext, so a receiver can verify a packet before it changes one octet of it. That is why this is composed of `aes` and
 //! `ghash` and not taken as one call.
 
-use super::aes_cm::{Aes, BLOCK, derive_aes};
+use super::aes::{Aes, BLOCK};
+use super::aes_cm::derive_aes;
 use super::kdf::{Labels, Prf};
 use super::{Frame, MAX_TAG_LEN};
 use crate::error::Result;

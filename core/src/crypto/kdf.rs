@@ -1,9 +1,12 @@
 //! Key derivation (RFC 3711 4.3, RFC 6188 3, RFC 7714 11) at key derivation rate 0: AES-CM as a pseudo-random function.
 
-use super::aes_cm::{Aes, BLOCK, CM_SALT_LEN};
+use super::aes::{Aes, BLOCK};
 use crate::error::Result;
 use crate::kernels::{scrub_after_derivation, scrubbed};
 use zeroize::Zeroizing;
+
+/// Octets of a master salt, padded if the profile's is shorter.
+const SALT_LEN: usize = 14;
 
 /// The labels of one protocol's session keys (RFC 3711 4.3.1, 4.3.2).
 #[derive(Clone, Copy, Debug)]
@@ -27,12 +30,12 @@ const LABEL_AT: usize = 7;
 /// The pseudo-random function under one master key and salt.
 pub(crate) struct Prf {
     aes: Option<Aes>,
-    salt: Zeroizing<[u8; CM_SALT_LEN]>,
+    salt: Zeroizing<[u8; SALT_LEN]>,
 }
 
 impl Prf {
     pub(crate) fn vacant() -> Self {
-        Self { aes: None, salt: Zeroizing::new([0; CM_SALT_LEN]) }
+        Self { aes: None, salt: Zeroizing::new([0; SALT_LEN]) }
     }
 
     /// A salt of 12 octets (AEAD profiles) is padded with zeros on the right to 14.

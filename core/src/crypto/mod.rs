@@ -5,6 +5,7 @@
 //!    protected octets ([`Suite::tag`], [`Suite::verify`]) is a step of its own, so that a receiver can claim the index between the two.
 //! 3. Only [`Suite::verify`] makes an [`Authenticated`], and it is what a receiver must show to claim an index.
 
+pub(crate) mod aes;
 pub(crate) mod aes_cm;
 pub(crate) mod gcm;
 pub(crate) mod hmac;

@@ -1,6 +1,6 @@
 //! The known answers below the level of packets: keystreams, key derivation, HMAC, and packets given by their session keys.
 
-use super::aes_cm::Aes;
+use super::aes::Aes;
 use super::*;
 use crate::index::{Roc, SeqNum};
 use crate::wire::{Protected, Shape};
