@@ -27,15 +27,21 @@
 #![forbid(unsafe_code)]
 
 pub mod board;
+mod call;
 pub mod captures_once;
 pub mod cli;
 pub mod courier;
 pub mod datagrams;
+pub mod feats;
 pub mod feed;
 pub mod forge;
 pub mod keys;
 pub mod lanes;
+pub mod memory;
 pub mod oracle;
+pub mod pace;
+mod packets;
+mod pair;
 pub mod progress;
 pub mod race;
 pub mod replay_file;
@@ -44,3 +50,4 @@ pub mod runner;
 pub mod scenarios;
 pub mod settings;
 pub mod side;
+mod stream;
