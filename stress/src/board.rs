@@ -158,6 +158,11 @@ impl Board {
         }
     }
 
+    /// Whether any promise is.
+    pub fn is_broken(&self) -> bool {
+        !lock(&self.broken).is_empty()
+    }
+
     /// Whether so much is broken that going on would teach nothing.
     pub fn is_hopeless(&self) -> bool {
         // Relaxed: a hint.

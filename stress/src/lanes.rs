@@ -71,7 +71,7 @@ impl Run<'_> {
     }
 
     /// Whether the traffic is to end: the time is up, and it is `satisfied` with what it did. On a machine that is too
-    /// busy to get anywhere it goes on for a while, but not forever.
+    /// busy to get anywhere it goes on for a while, but not forever, and not if a promise is broken by then.
     pub fn is_over(&self, satisfied: impl FnOnce() -> bool) -> bool {
         /// How long a run goes on at most that has not done all that it must.
         const OVERTIME: Duration = Duration::from_secs(30);
@@ -81,7 +81,7 @@ impl Run<'_> {
         let is_futile = self.settings.seconds.is_zero() || over > OVERTIME;
         // Relaxed: a hint to go on.
         let owes = self.owes.load(Ordering::Relaxed);
-        is_futile || self.board.is_hopeless() || !owes && satisfied() && self.missing().is_empty()
+        is_futile || self.board.is_broken() || !owes && satisfied() && self.missing().is_empty()
     }
 
     /// The counters that must not be 0, and are. A run that was told not to rekey is not blamed for that.

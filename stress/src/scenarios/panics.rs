@@ -158,7 +158,7 @@ impl Lane for Reckless<'_> {
                 2 => on_a_thread(|| stream.deliver(board, pair)),
                 _ => on_a_thread(|| {
                     // Which destructor runs first depends on which value was there first.
-                    let is_first = n / WAYS % 2 == 0;
+                    let is_first = (n / WAYS).is_multiple_of(2);
                     if is_first {
                         LAST.replace(Some(Farewell(pair.inbound.clone())));
                     }

@@ -74,7 +74,7 @@ impl Scenario for Stall {
             let mut feats = Feats::new(run, &[REFUSED, NAMED, WENT_ON, WIPED]);
             let call = line.call();
             for number in 1_u64.. {
-                if run.is_stopped() || run.settings.rekeys_per_second == 0 {
+                if run.is_stopped() || run.board.is_broken() || run.settings.rekeys_per_second == 0 {
                     break;
                 }
                 self.stall(run, &call, number, &mut rng, &mut feats)?;
