@@ -22,8 +22,8 @@ use crate::side::SHIPPED;
 
 /// Hammers the Keyflip SRTP library while its keys turn, and says which promise broke
 ///
-/// Without a command, the scenarios named run, one after the other: all of them if none is named. The name `captures`
-/// alone is the command of that name; the scenario is `run captures`.
+/// Without a command, the scenarios named run, one after the other: all of them if none is named. First of all,
+/// `captures` is the command of that name; the scenario is `run captures`.
 #[derive(Parser, Debug)]
 #[command(name = "keyflip-stress", version)]
 struct Cli {
@@ -63,10 +63,6 @@ fn names() -> impl Iterator<Item = &'static str> {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
-        Some(_) if !cli.scenarios.is_empty() => {
-            eprintln!("error: scenarios and a command do not go together; `run` takes the names of scenarios");
-            return ExitCode::from(2);
-        }
         None => run_named(&cli.options, &cli.scenarios),
         Some(Command::Run { scenarios }) => run_named(&cli.options, scenarios),
         Some(Command::List) => list().map(|()| true),
@@ -161,6 +157,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn names_are_scenarios_unless_they_begin_with_a_command() {
+        let parse =
+            |args: &[&str]| Cli::try_parse_from([&["keyflip-stress", "--seconds", "1"], args].concat()).unwrap();
+        let cli = parse(&["hammer", "captures", "--json"]);
+        assert!(cli.command.is_none() && cli.options.json);
+        assert_eq!(cli.scenarios, ["hammer", "captures"]);
+        assert!(matches!(parse(&["captures"]).command, Some(Command::Captures { dir: None })));
+        assert!(matches!(parse(&["run", "captures"]).command, Some(Command::Run { .. })));
     }
 
     #[test]

@@ -194,7 +194,7 @@ fn a_call_that_is_forgotten_at_a_teardown_keeps_its_keys() {
 #[test]
 fn a_reader_that_holds_nothing_stalls_nothing_and_is_not_named() {
     let broken = broken(&Stall { holds: false, backlog: 4096 });
-    assert!(broken.contains("and synchronize says Ok(())"), "{broken}");
+    assert!(broken.contains("sleeper-1 sits on its guard, and synchronize says "), "{broken}");
     assert!(broken.contains("rekeys beside a stalled reader, and none was refused"), "{broken}");
 }
 
@@ -214,7 +214,7 @@ fn memory_that_grows_under_a_flood_is_noticed() {
 fn a_reader_that_panics_and_never_unpins_is_noticed() {
     let broken = broken(&Panics { forgets: true, patience: Duration::from_millis(200) });
     assert!(broken.contains("beside readers that panic: "), "{broken}");
-    assert!(broken.contains("retired, "), "{broken}");
+    assert!(broken.contains("guard forgotten") && broken.contains("items still wait 10s"), "{broken}");
 }
 
 #[test]
@@ -234,8 +234,6 @@ fn scenarios_are_run_by_their_names() {
     assert_eq!(output.status.code(), Some(0), "{errors}");
     let name = |line: &str| serde_json::from_str::<Value>(line).unwrap()["scenario"].as_str().unwrap().to_owned();
     assert_eq!(text(&output.stdout).lines().map(name).collect::<Vec<_>>(), ["hammer", "one-stream"]);
-    // The name that is a command too.
-    assert_eq!(stress(["hammer", "captures"]).status.code(), Some(2));
     assert_eq!(stress(["hammer", "nothing"]).status.code(), Some(2));
 }
 

@@ -105,7 +105,7 @@ impl Scenario for OneStream {
 
 /// Has every thread deliver all `packets`.
 fn round(run: &Run<'_>, pair: &Pair, packets: &[Packet]) {
-    let there: Vec<_> = packets.iter().map(|_| AtomicUsize::new(0)).collect();
+    let there: Vec<_> = packets.iter().map(|_| There::default()).collect();
     let here = AtomicUsize::new(0);
     let threads = run.pool.broadcast(|broadcast| {
         let began = Instant::now();
@@ -135,6 +135,13 @@ fn round(run: &Run<'_>, pair: &Pair, packets: &[Packet]) {
     run.board.book(counts, &unprotect_ns);
 }
 
+/// How many threads have begun a packet, and how many are done with it.
+#[derive(Default)]
+struct There {
+    begun: AtomicUsize,
+    done: AtomicUsize,
+}
+
 /// What a thread got for one packet.
 struct Delivered {
     finish: Finish,
@@ -144,20 +151,22 @@ struct Delivered {
     ns: u64,
 }
 
-fn deliver(pair: &Pair, packets: &[Packet], there: &[AtomicUsize]) -> Vec<Delivered> {
+fn deliver(pair: &Pair, packets: &[Packet], there: &[There]) -> Vec<Delivered> {
     let guard = pair.inbound.domain().pin();
-    let one = |(packet, there): (&Packet, &AtomicUsize)| {
+    let one = |(packet, there): (&Packet, &There)| {
         // Release and Acquire pair with each other; nothing hangs on them but time.
-        there.fetch_add(1, Ordering::AcqRel);
-        let is_met = || there.load(Ordering::Acquire) > 1;
-        let met = (0..MEETING).any(|_| {
+        there.begun.fetch_add(1, Ordering::AcqRel);
+        for _ in 0..MEETING {
+            if there.begun.load(Ordering::Acquire) > 1 {
+                break;
+            }
             spin_loop();
-            is_met()
-        });
+        }
+        let met = there.begun.load(Ordering::Acquire) > there.done.load(Ordering::Acquire) + 1;
         let (in_grace, began) = (pair.is_behind(packet.generation), Instant::now());
         let finish = Finish::of(&pair.inbound, &guard, packet.wire());
         let ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        there.fetch_sub(1, Ordering::AcqRel);
+        there.done.fetch_add(1, Ordering::AcqRel);
         Delivered { finish, in_grace, met, ns }
     };
     packets.iter().zip(there).map(one).collect()
