@@ -10,12 +10,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
+use keyflip::DomainStats;
 
 /// What the library promises, as far as it is put to the test here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Promise {
     /// About readers during a rekey.
     P1,
+    /// About the two directions.
+    P2,
     /// About the rollover counter.
     P4,
     /// About replays.
@@ -26,6 +29,8 @@ pub enum Promise {
     P9,
     /// About panics.
     P11,
+    /// About what is dropped while it is in use.
+    P12,
     /// None of the library's: the run itself went wrong, so that it proves nothing.
     Run,
 }
@@ -69,6 +74,8 @@ pub struct Board {
     /// One for each thread of the pool, and one for all others.
     slots: Vec<Mutex<Slot>>,
     broken: Mutex<Vec<Broken>>,
+    /// The keys of domains that are not the run's own.
+    elsewhere: Mutex<DomainStats>,
     /// Whether `broken` is full: the run can end.
     full: AtomicBool,
     /// Genuine packets so far, for the eye.
@@ -101,6 +108,7 @@ impl Board {
         Ok(Self {
             slots: (0..=threads).map(|_| slot()).collect::<Result<_>>()?,
             broken: Mutex::default(),
+            elsewhere: Mutex::default(),
             full: AtomicBool::new(false),
             packets: AtomicU64::new(0),
         })
@@ -120,6 +128,25 @@ impl Board {
         }
     }
 
+    /// Adds the keys of a domain that is not the run's own.
+    pub fn book_keys(&self, stats: DomainStats) {
+        let mut sum = lock(&self.elsewhere);
+        sum.keys_created += stats.keys_created;
+        sum.keys_retired += stats.keys_retired;
+        sum.keys_wiped += stats.keys_wiped;
+    }
+
+    /// The keys of all domains, if `own` are those of the run's own.
+    pub fn keys(&self, own: DomainStats) -> DomainStats {
+        let mut sum = *lock(&self.elsewhere);
+        sum.keys_created += own.keys_created;
+        sum.keys_retired += own.keys_retired;
+        sum.keys_wiped += own.keys_wiped;
+        sum.items_waiting = own.items_waiting;
+        sum.latency = own.latency;
+        sum
+    }
+
     /// Notes that a promise did not hold.
     pub fn broke(&self, promise: Promise, what: impl fmt::Display) {
         let mut broken = lock(&self.broken);
@@ -129,6 +156,11 @@ impl Board {
             // Relaxed: a hint to stop early.
             self.full.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether any promise is.
+    pub fn is_broken(&self) -> bool {
+        !lock(&self.broken).is_empty()
     }
 
     /// Whether so much is broken that going on would teach nothing.
@@ -198,11 +230,13 @@ impl fmt::Display for Promise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::P1 => "P1: a rekey never makes a reader wait, fail or lose a packet",
+            Self::P2 => "P2: the two directions are rekeyed independently",
             Self::P4 => "P4: the rollover counter survives a rekey",
             Self::P5 => "P5: each index is accepted at most once",
             Self::P8 => "P8: a packet that does not authenticate changes nothing",
             Self::P9 => "P9: replaced keys are wiped, and none is forgotten",
             Self::P11 => "P11: no input panics",
+            Self::P12 => "P12: dropping a session while readers use it is as safe as rekeying it",
             Self::Run => "the run went wrong and proves nothing",
         })
     }

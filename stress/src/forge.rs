@@ -16,7 +16,8 @@ const GARBAGE: usize = 1500;
 /// Octets of a tag that is not guessed within any run.
 const LONG_TAG: usize = 10;
 
-/// A forgery of `genuine`: one bit flipped somewhere, or nothing but noise behind a plausible first octet.
+/// A forgery of `genuine`: bits flipped somewhere, an end missing, another stream or number, or nothing but noise behind
+/// a plausible first octet.
 pub fn forged(genuine: Wire<'_>, profile: Profile, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let tag = match genuine.kind {
         Kind::Rtp => profile.srtp_tag_len(),
@@ -25,14 +26,33 @@ pub fn forged(genuine: Wire<'_>, profile: Profile, rng: &mut ChaCha8Rng) -> Vec<
     let len = genuine.octets.len();
     // With an HMAC the tag comes last, and all short tags are an HMAC's.
     let from = if tag < LONG_TAG { len.saturating_sub(tag) } else { 0 };
-    if len == 0 || from == 0 && rng.random_ratio(1, 4) {
+    let way = if from == 0 { rng.random_range(0..8) } else { 7 };
+    if len == 0 || way < 2 {
         return garbage(genuine.kind, rng);
     }
     let mut packet = genuine.octets.to_vec();
-    if let Some(octet) = packet.get_mut(rng.random_range(from..len)) {
-        *octet ^= 1 << rng.random_range(0..8);
+    let ssrc = if genuine.kind == Kind::Rtp { 8..12 } else { 4..8 };
+    match way {
+        2 => packet.truncate(rng.random_range(0..len)),
+        3 => packet.resize(len + rng.random_range(1..=64), 0),
+        4 if let Some(ssrc) = packet.get_mut(ssrc) => differ(ssrc, rng),
+        // The sequence number. (In RTCP, the length, which is authenticated too.)
+        5 if let Some(number) = packet.get_mut(2..4) => differ(number, rng),
+        _ => {
+            if let Some(octet) = packet.get_mut(rng.random_range(from..len)) {
+                *octet ^= 1 << rng.random_range(0..8);
+            }
+        }
     }
     packet
+}
+
+/// Makes them other octets.
+fn differ(octets: &mut [u8], rng: &mut ChaCha8Rng) {
+    let was = octets.to_vec();
+    while octets == was {
+        rng.fill_bytes(octets);
+    }
 }
 
 fn garbage(kind: Kind, rng: &mut ChaCha8Rng) -> Vec<u8> {

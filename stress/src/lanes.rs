@@ -2,7 +2,7 @@
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use keyflip::Domain;
@@ -12,6 +12,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelI
 
 use crate::board::Board;
 use crate::progress::Progress;
+use crate::report::Counter;
 use crate::settings::Settings;
 
 /// What a scenario is given.
@@ -27,6 +28,12 @@ pub struct Run<'r> {
     pub(crate) progress: &'r Progress,
     pub(crate) began: Instant,
     pub(crate) stop: AtomicBool,
+    /// Whether the control side has not done all that it must.
+    pub(crate) owes: AtomicBool,
+    /// Whether nothing else runs in the process: then its memory says something of the scenario.
+    pub(crate) is_alone: bool,
+    /// What it must have measured.
+    pub(crate) effort: &'static [Counter],
 }
 
 /// A part of a scenario's traffic that goes on step by step, alone: lanes run side by side on the pool.
@@ -61,6 +68,28 @@ impl Run<'_> {
     pub fn is_stopped(&self) -> bool {
         // Relaxed: the threads are joined afterwards.
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether the traffic is to end: the time is up, and it is `satisfied` with what it did. On a machine that is too
+    /// busy to get anywhere it goes on for a while, but not forever, and not if a promise is broken by then.
+    pub fn is_over(&self, satisfied: impl FnOnce() -> bool) -> bool {
+        /// How long a run goes on at most that has not done all that it must.
+        const OVERTIME: Duration = Duration::from_secs(30);
+        let Some(over) = self.began.elapsed().checked_sub(self.settings.seconds) else {
+            return self.board.is_hopeless();
+        };
+        let is_futile = self.settings.seconds.is_zero() || over > OVERTIME;
+        // Relaxed: a hint to go on.
+        let owes = self.owes.load(Ordering::Relaxed);
+        is_futile || self.board.is_broken() || !owes && satisfied() && self.missing().is_empty()
+    }
+
+    /// The counters that must not be 0, and are. A run that was told not to rekey is not blamed for that.
+    pub(crate) fn missing(&self) -> Vec<Counter> {
+        let Ok((counts, ..)) = self.board.read() else { return Vec::new() };
+        let rekeys = self.settings.rekeys_per_second > 0;
+        let is_missing = |counter: &&Counter| counter.of(&counts) == 0 && (rekeys || !counter.needs_rekeys());
+        self.effort.iter().filter(is_missing).copied().collect()
     }
 
     /// Whether so much waits to be wiped that the control side should hold back.
@@ -120,8 +149,7 @@ impl Run<'_> {
         let racing = (self.settings.threads / 2).clamp(1, lanes.len().max(1));
         self.pool.install(|| {
             for step in 0_u64.. {
-                let is_over = self.began.elapsed() >= self.settings.seconds && lanes.iter().all(Lane::is_satisfied);
-                if is_over || self.board.is_hopeless() || lanes.is_empty() {
+                if lanes.is_empty() || self.is_over(|| lanes.iter().all(Lane::is_satisfied)) {
                     return Ok(());
                 }
                 lanes.par_iter_mut().try_for_each(Lane::advance)?;

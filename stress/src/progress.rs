@@ -30,6 +30,11 @@ impl Progress {
         Self { name, bar, began: Instant::now() }
     }
 
+    /// Shows nothing, for a part of a scenario.
+    pub fn silent(name: &'static str) -> Self {
+        Self { name, bar: Some(ProgressBar::hidden()), began: Instant::now() }
+    }
+
     /// Shows where the scenario is.
     pub fn show(&self, packets: u64) {
         if let Some(bar) = &self.bar {

@@ -11,7 +11,7 @@ use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use keyflip::{Error, Inbound};
+use keyflip::{Error, Guard, Inbound};
 
 use crate::board::{Board, Counts, Promise};
 use crate::feed::{Wire, unprotect};
@@ -23,9 +23,20 @@ const PATIENCE: Duration = Duration::from_millis(10);
 const MEETING: u32 = 4000;
 
 /// What one side got for one packet.
-enum Finish {
+pub(crate) enum Finish {
     Accepted(Vec<u8>),
     Refused { error: Error, untouched: bool },
+}
+
+impl Finish {
+    /// Delivers a copy of a packet.
+    pub(crate) fn of(inbound: &Inbound, guard: &Guard<'_>, wire: Wire<'_>) -> Self {
+        let mut packet = wire.octets.to_vec();
+        match unprotect(inbound, guard, wire.kind, &mut packet) {
+            Ok(plain) => Self::Accepted(plain.to_vec()),
+            Err(error) => Self::Refused { error, untouched: packet == wire.octets },
+        }
+    }
 }
 
 /// One side's way through the packets.
@@ -76,14 +87,10 @@ fn run(inbound: &Inbound, packets: &[Wire<'_>], track: &Track, side: usize, alon
     let guard = inbound.domain().pin();
     let mut run = Run { finishes: Vec::with_capacity(packets.len()), met: 0 };
     for (passed, wire) in packets.iter().enumerate() {
-        let mut packet = wire.octets.to_vec();
         if !alone && track.meet(side, passed) {
             run.met += 1;
         }
-        run.finishes.push(match unprotect(inbound, &guard, wire.kind, &mut packet) {
-            Ok(plain) => Finish::Accepted(plain.to_vec()),
-            Err(error) => Finish::Refused { error, untouched: packet == wire.octets },
-        });
+        run.finishes.push(Finish::of(inbound, &guard, *wire));
     }
     run
 }

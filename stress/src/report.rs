@@ -1,8 +1,11 @@
 //! What a run came to: a JSON object a scenario, or one table, and whether it counts.
 
+use std::fmt;
+use std::time::Duration;
+
 use comfy_table::{CellAlignment, Table, presets};
 use hdrhistogram::Histogram;
-use keyflip::DomainStats;
+use keyflip::{DomainStats, LatencyHistogram};
 use serde::Serialize;
 
 use crate::board::{Broken, Counts};
@@ -45,6 +48,8 @@ pub struct Report {
     pub keys_wiped: u64,
     /// How long the unprotect calls of genuine packets took, in nanoseconds.
     pub unprotect_ns: Percentiles,
+    /// How long what was retired waited to be destroyed, in microseconds.
+    pub wipe_latency_us: WipeLatency,
     /// Seed of the run.
     pub seed: u64,
     /// How long the scenario was to run.
@@ -64,6 +69,27 @@ pub struct Percentiles {
     pub p99: u64,
     /// All but a thousandth are at most this.
     pub p999: u64,
+}
+
+/// How long retired values (keys, key rings, stream tables) waited, from the retirement until they were destroyed.
+///
+/// Measured in powers of two, and rounded up. A reader that keeps its guard makes it longer by as long as that is.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct WipeLatency {
+    /// The median.
+    pub p50: u64,
+    /// All but a hundredth are at most this.
+    pub p99: u64,
+    /// The longest.
+    pub max: u64,
+}
+
+impl From<LatencyHistogram> for WipeLatency {
+    fn from(latency: LatencyHistogram) -> Self {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let at = |part| micros(latency.quantile(part));
+        Self { p50: at(0.5), p99: at(0.99), max: at(1.0) }
+    }
 }
 
 impl Report {
@@ -96,6 +122,7 @@ impl Report {
             keys_retired: keys.keys_retired,
             keys_wiped: keys.keys_wiped,
             unprotect_ns: Percentiles { p50: at(0.5), p99: at(0.99), p999: at(0.999) },
+            wipe_latency_us: keys.latency.into(),
             seed: settings.seed,
             seconds: settings.seconds.as_secs_f64(),
             elapsed_seconds: (elapsed_seconds * 1000.0).round() / 1000.0,
@@ -104,26 +131,59 @@ impl Report {
     }
 }
 
-/// What a run must have done to prove anything, and did not: counters that are 0 over all its scenarios.
-///
-/// A run that was told not to rekey is not blamed for that.
-pub fn measured_nothing(reports: &[Report], rekeys: bool) -> Vec<&'static str> {
-    type Counter = fn(&Report) -> u64;
-    let counters: [(&str, bool, Counter); 5] = [
-        ("rekeys", rekeys, |report| report.rekeys),
-        ("delivered_in_grace", rekeys, |report| report.delivered_in_grace),
-        ("duplicates_raced", true, |report| report.duplicates_raced),
-        ("replays_attempted", true, |report| report.replays_attempted),
-        ("forged_attempted", true, |report| report.forged_attempted),
-    ];
-    let empty = |counter: &Counter| reports.iter().map(counter).sum::<u64>() == 0;
-    counters.iter().filter(|(_, asked, counter)| *asked && empty(counter)).map(|(name, ..)| *name).collect()
+/// A number that says that something was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// [`Report::rekeys`].
+    Rekeys,
+    /// [`Report::delivered_in_grace`].
+    DeliveredInGrace,
+    /// [`Report::duplicates_raced`].
+    DuplicatesRaced,
+    /// [`Report::replays_attempted`].
+    ReplaysAttempted,
+    /// [`Report::forged_attempted`].
+    ForgedAttempted,
+}
+
+impl Counter {
+    /// All there are.
+    pub const ALL: [Self; 5] =
+        [Self::Rekeys, Self::DeliveredInGrace, Self::DuplicatesRaced, Self::ReplaysAttempted, Self::ForgedAttempted];
+
+    /// Its value.
+    pub const fn of(self, counts: &Counts) -> u64 {
+        match self {
+            Self::Rekeys => counts.rekeys,
+            Self::DeliveredInGrace => counts.delivered_in_grace,
+            Self::DuplicatesRaced => counts.duplicates_raced,
+            Self::ReplaysAttempted => counts.replays_attempted,
+            Self::ForgedAttempted => counts.forged_attempted,
+        }
+    }
+
+    /// Whether it stays 0 where nothing is rekeyed.
+    pub const fn needs_rekeys(self) -> bool {
+        matches!(self, Self::Rekeys | Self::DeliveredInGrace)
+    }
+}
+
+impl fmt::Display for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rekeys => "rekeys",
+            Self::DeliveredInGrace => "delivered_in_grace",
+            Self::DuplicatesRaced => "duplicates_raced",
+            Self::ReplaysAttempted => "replays_attempted",
+            Self::ForgedAttempted => "forged_attempted",
+        })
+    }
 }
 
 /// The table of a run: a column for each scenario.
 pub fn table(reports: &[Report]) -> Table {
     type Row = (&'static str, fn(&Report) -> String);
-    let rows: [Row; 16] = [
+    let rows: [Row; 17] = [
         ("verdict", |r| if r.passed { "passed".into() } else { "FAILED".into() }),
         ("RX threads", |r| r.rx_threads.to_string()),
         ("seconds", |r| format!("{:.1}", r.elapsed_seconds)),
@@ -138,6 +198,10 @@ pub fn table(reports: &[Report]) -> Table {
         ("keys created", |r| r.keys_created.to_string()),
         ("keys retired", |r| r.keys_retired.to_string()),
         ("keys wiped", |r| r.keys_wiped.to_string()),
+        ("wiped after p50 / p99 / max, us", |r| {
+            let WipeLatency { p50, p99, max } = r.wipe_latency_us;
+            format!("{p50} / {p99} / {max}")
+        }),
         ("unprotect p50 / p99, ns", |r| format!("{} / {}", r.unprotect_ns.p50, r.unprotect_ns.p99)),
         ("unprotect p99.9, ns", |r| r.unprotect_ns.p999.to_string()),
     ];

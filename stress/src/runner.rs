@@ -21,7 +21,7 @@ use crate::scenarios::Scenario;
 use crate::settings::Settings;
 
 /// How long keys may take to be wiped once nothing reads any more.
-const RECLAIM: Duration = Duration::from_secs(10);
+pub(crate) const RECLAIM: Duration = Duration::from_secs(10);
 
 /// Runs `scenario`.
 ///
@@ -36,7 +36,7 @@ pub fn run(scenario: &dyn Scenario, settings: &Settings) -> Result<Report> {
         .thread_name(|index| format!("rx-{index}"))
         .build()
         .context("cannot start the threads")?;
-    let domain = Domain::new();
+    let domain = scenario.domain().unwrap_or_default();
     let progress = Progress::start(name, settings.seconds);
     let began = Instant::now();
     let run = Run {
@@ -48,17 +48,20 @@ pub fn run(scenario: &dyn Scenario, settings: &Settings) -> Result<Report> {
         progress: &progress,
         began,
         stop: AtomicBool::new(false),
+        owes: AtomicBool::new(false),
+        is_alone: true,
+        effort: scenario.effort(),
     };
-    match catch_unwind(AssertUnwindSafe(|| scenario.run(&run))) {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => board.broke(Promise::Run, format_args!("{name}: {error:#}")),
-        Err(panic) => board.broke(Promise::P11, format_args!("{name}: a thread panicked: {}", message(&*panic))),
-    }
+    attempt(scenario, &run);
+    let missing = run.missing();
     drop(pool);
-    let keys = reclaimed(&domain, RECLAIM, &board);
+    let keys = board.keys(reclaimed(&domain, RECLAIM, &board));
     let (counts, unprotect, _) = board.read()?;
     if counts.packets == 0 || keys.keys_wiped == 0 {
         board.broke(Promise::Run, format_args!("{name}: {} packets, {} keys wiped", counts.packets, keys.keys_wiped));
+    }
+    for counter in missing {
+        board.broke(Promise::Run, format_args!("{name}: {counter} is 0"));
     }
     let (.., broken) = board.read()?;
     let elapsed = began.elapsed().as_secs_f64();
@@ -68,8 +71,18 @@ pub fn run(scenario: &dyn Scenario, settings: &Settings) -> Result<Report> {
     Ok(report)
 }
 
+/// Runs `scenario`; what goes wrong is on the board then.
+pub(crate) fn attempt(scenario: &dyn Scenario, run: &Run<'_>) {
+    let (name, board) = (run.name, run.board);
+    match catch_unwind(AssertUnwindSafe(|| scenario.run(run))) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => board.broke(Promise::Run, format_args!("{name}: {error:#}")),
+        Err(panic) => board.broke(Promise::P11, format_args!("{name}: a thread panicked: {}", message(&*panic))),
+    }
+}
+
 /// The domain's counts once nothing waits any more, or `patience` is over. All its keys must be gone then.
-fn reclaimed(domain: &Domain, patience: Duration, board: &Board) -> DomainStats {
+pub(crate) fn reclaimed(domain: &Domain, patience: Duration, board: &Board) -> DomainStats {
     let began = Instant::now();
     let stats = loop {
         domain.reclaim();
@@ -103,6 +116,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Counter;
 
     /// Does what a test wants.
     struct Fake(fn(&Run<'_>) -> Result<()>);
@@ -114,6 +128,10 @@ mod tests {
 
         fn about(&self) -> &'static str {
             ""
+        }
+
+        fn effort(&self) -> &'static [Counter] {
+            &[]
         }
 
         fn run(&self, run: &Run<'_>) -> Result<()> {

@@ -4,26 +4,23 @@
 //! protects in one step it delivers in the next, so that packets are always in flight when the control side turns the
 //! keys of a session: the receiver first, then the sender. Whatever was protected before the turn arrives in grace.
 //!
-//! `pair` has the protocol that keeps the control side from turning too early, `stream` what is sent and how it is
-//! received, `packets` the packets themselves.
-
-mod packets;
-mod pair;
-mod stream;
+//! [`pair`](crate::pair) has the protocol that keeps the control side from turning too early, [`stream`](crate::stream)
+//! what is sent and how it is received, [`packets`](crate::packets) the packets themselves.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use keyflip::{Grace, Profile};
 use rand::RngExt;
 use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
-use self::pair::Pair;
-use self::stream::Stream;
 use super::Scenario;
-use crate::board::{Counts, Promise};
+use crate::board::Counts;
 use crate::lanes::{Lane, Run};
+use crate::pace::Pace;
+use crate::pair::Pair;
+use crate::report::Counter;
+use crate::stream::{Manner, Stream};
 
 /// Hammers synthetic streams.
 pub struct Hammer {
@@ -33,12 +30,7 @@ pub struct Hammer {
 
 impl Hammer {
     /// With the grace that loses no packet: one key.
-    pub const LOSSLESS: Self = Self {
-        grace: match Grace::keys(1) {
-            Ok(grace) => grace,
-            Err(_) => Grace::NONE,
-        },
-    };
+    pub const LOSSLESS: Self = Self { grace: super::ONE_KEY };
 }
 
 impl Scenario for Hammer {
@@ -48,6 +40,10 @@ impl Scenario for Hammer {
 
     fn about(&self) -> &'static str {
         "rekeys synthetic streams of every profile in step with their sender, as often as asked, and loses nothing"
+    }
+
+    fn effort(&self) -> &'static [Counter] {
+        &Counter::ALL
     }
 
     fn run(&self, run: &Run<'_>) -> Result<()> {
@@ -64,7 +60,7 @@ impl Scenario for Hammer {
                 })
             },
         )?;
-        lanes.iter().for_each(|lane| lane.judge());
+        lanes.iter().for_each(|lane| lane.pair.judge(run.board));
         Ok(())
     }
 }
@@ -96,7 +92,7 @@ fn lanes<'r>(run: &'r Run<'r>, grace: Grace) -> Result<Vec<Session<'r>>> {
     ensure!(sessions > 0, "no streams");
     for (i, ssrc) in (0..run.settings.streams).zip(0..) {
         let rng = run.rng(1_000_000 + u64::from(ssrc));
-        lanes[i % sessions].streams.push(Stream::new(first_ssrc.wrapping_add(ssrc), rng));
+        lanes[i % sessions].streams.push(Stream::new(first_ssrc.wrapping_add(ssrc), Manner::default(), rng));
     }
     Ok(lanes)
 }
@@ -106,30 +102,14 @@ impl Session<'_> {
     fn deliver(&mut self) {
         let (board, pair) = (self.run.board, &*self.pair);
         self.streams.par_iter_mut().for_each(|stream| stream.deliver(board, pair));
-        pair.note_delivered();
-    }
-
-    /// What must hold at the end: the receiver has the streams of the sender and no others, each at its index.
-    fn judge(&self) {
-        let (sent, received) = self.pair.streams();
-        if sent.len() != received.len() {
-            let what = format_args!("{} streams were sent and {} exist", sent.len(), received.len());
-            self.run.board.broke(Promise::P8, what);
-        }
-        for (ssrc, index) in sent {
-            let got = received.get(&ssrc).copied().unwrap_or_default();
-            if index != got {
-                let what = format_args!("stream {ssrc}: sent up to index {index:?}, received up to {got:?}");
-                self.run.board.broke(Promise::P4, what);
-            }
-        }
+        pair.note_delivered(0);
     }
 }
 
 impl Lane for Session<'_> {
     fn advance(&mut self) -> Result<()> {
         let pair = &*self.pair;
-        pair.note_sending();
+        pair.note_sending(0);
         self.streams.par_iter_mut().try_for_each(|stream| stream.send(pair))?;
         self.deliver();
         Ok(())
@@ -147,30 +127,23 @@ impl Lane for Session<'_> {
 
 /// Turns the keys of one session after the other, at the rate that was asked for, until the run is over.
 fn turn(run: &Run<'_>, pairs: &[Arc<Pair>]) -> Result<()> {
-    /// The longest pause: the run may be over after it.
-    const NAP: Duration = Duration::from_millis(5);
-    let rate = f64::from(run.settings.rekeys_per_second);
     let mut rng = run.rng(2_000_000);
-    let began = Instant::now();
-    let mut done = 0.0;
+    let mut pace = Pace::new(run.settings.rekeys_per_second);
     let mut turns = pairs.iter().cycle();
     while !run.is_stopped() {
-        let ahead = done - began.elapsed().as_secs_f64() * rate;
-        if ahead > 0.0 || rate == 0.0 {
-            let pause = if rate > 0.0 { Duration::from_secs_f64(ahead / rate) } else { NAP };
-            std::thread::sleep(pause.min(NAP));
+        if !pace.is_due() {
             continue;
         }
         // One whose packets of the generation before are all delivered. There may be none just now.
         let mut turned = false;
         for pair in turns.by_ref().take(pairs.len()) {
-            if !run.has_backlog() && pair.turn(&mut rng)? {
+            if !run.has_backlog() && pair.turn(&mut rng).context("rekey")? {
                 turned = true;
                 break;
             }
         }
         if turned {
-            done += 1.0;
+            pace.note();
             run.board.book(Counts { rekeys: 2, ..Counts::default() }, &[]);
         } else {
             std::thread::yield_now();

@@ -1,11 +1,20 @@
 //! The scenarios. Each is a file that implements [`Scenario`], and a line in [`ALL`].
 
 pub mod captures;
+pub mod forge;
 pub mod hammer;
+pub mod one_stream;
+pub mod panics;
+pub mod renegotiate;
+pub mod soak;
+pub mod stall;
+pub mod teardown;
 
 use anyhow::Result;
+use keyflip::{Domain, Grace};
 
 use crate::lanes::Run;
+use crate::report::Counter;
 
 /// A way to put the library under stress.
 pub trait Scenario: Sync {
@@ -15,6 +24,16 @@ pub trait Scenario: Sync {
     /// What it does, in a sentence.
     fn about(&self) -> &'static str;
 
+    /// What it cannot but do if it does anything: a run in which one of these stays 0 has failed.
+    fn effort(&self) -> &'static [Counter] {
+        &[Counter::Rekeys, Counter::ReplaysAttempted, Counter::ForgedAttempted]
+    }
+
+    /// The domain it runs in, if a common one will not do.
+    fn domain(&self) -> Option<Domain> {
+        None
+    }
+
     /// Does it. What it sees goes to the run's board; all its sessions are gone when it returns.
     ///
     /// # Errors
@@ -23,5 +42,33 @@ pub trait Scenario: Sync {
     fn run(&self, run: &Run<'_>) -> Result<()>;
 }
 
+/// The grace that loses no packet where sender and receiver turn together.
+const ONE_KEY: Grace = match Grace::keys(1) {
+    Ok(grace) => grace,
+    Err(_) => Grace::NONE,
+};
+
 /// All scenarios, in the order in which they run.
-pub const ALL: [&dyn Scenario; 2] = [&captures::Captures::SHIPPED, &hammer::Hammer::LOSSLESS];
+pub const ALL: [&dyn Scenario; 9] = [
+    &captures::Captures::SHIPPED,
+    &hammer::Hammer::LOSSLESS,
+    &renegotiate::Renegotiate::LOSSLESS,
+    &one_stream::OneStream::LOSSLESS,
+    &teardown::Teardown { forgets: false },
+    &stall::Stall::SMALL,
+    &forge::Forge { hoards: 0 },
+    &panics::Panics::CLEAN,
+    &soak::Soak { parts: &ALL_BUT_SOAK, waiting: soak::Soak::WAITING },
+];
+
+/// What [`soak`] runs at once.
+const ALL_BUT_SOAK: [&dyn Scenario; 8] = [
+    &captures::Captures::SHIPPED,
+    &hammer::Hammer::LOSSLESS,
+    &renegotiate::Renegotiate::LOSSLESS,
+    &one_stream::OneStream::LOSSLESS,
+    &teardown::Teardown { forgets: false },
+    &stall::Stall::SMALL,
+    &forge::Forge { hoards: 0 },
+    &panics::Panics::CLEAN,
+];

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 const PAYLOAD: usize = 1400;
 
 /// An RTP packet: some have CSRCs, some a header extension, some no payload.
-pub(super) fn rtp(ssrc: u32, seq: u16, rng: &mut ChaCha8Rng) -> Vec<u8> {
+pub(crate) fn rtp(ssrc: u32, seq: u16, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let csrcs = if rng.random_ratio(1, 8) { rng.random_range(1..=15) } else { 0_u8 };
     let extension = rng.random_ratio(1, 4).then(|| rng.random_range(0..=8_u16));
     let mut packet = vec![0x80 | u8::from(extension.is_some()) << 4 | csrcs, rng.random_range(96..=127)];
@@ -26,7 +26,7 @@ pub(super) fn rtp(ssrc: u32, seq: u16, rng: &mut ChaCha8Rng) -> Vec<u8> {
 }
 
 /// An RTCP packet: the header of a sender report and noise.
-pub(super) fn rtcp(ssrc: u32, rng: &mut ChaCha8Rng) -> Vec<u8> {
+pub(crate) fn rtcp(ssrc: u32, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let words = rng.random_range(0..=PAYLOAD / 4);
     // The length field counts the SSRC too; 16 bits hold it by far.
     let length = u16::try_from(words + 1).unwrap_or(u16::MAX);

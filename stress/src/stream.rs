@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context, Result};
-use keyflip::Error;
+use keyflip::{Error, Guard};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::packets::{rtcp, rtp};
-use super::pair::Pair;
 use crate::board::{Board, Counts, Promise};
 use crate::courier::Courier;
 use crate::feed::Wire;
+use crate::packets::{rtcp, rtp};
+use crate::pair::Pair;
 use crate::race::race;
 use crate::side::Kind;
 
@@ -29,29 +29,39 @@ const RACE: usize = 8;
 const RTCP: u32 = 8;
 
 /// A packet on its way.
-struct Packet {
-    kind: Kind,
-    plain: Vec<u8>,
+pub(crate) struct Packet {
+    pub(crate) kind: Kind,
+    pub(crate) plain: Vec<u8>,
     wire: Vec<u8>,
     /// Of the key it was protected under, where that is known for certain.
-    generation: Option<u64>,
+    pub(crate) generation: Option<u64>,
 }
 
 impl Packet {
-    fn wire(&self) -> Wire<'_> {
+    pub(crate) fn wire(&self) -> Wire<'_> {
         Wire { kind: self.kind, octets: &self.wire }
     }
 }
 
+/// How a stream behaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// Packets arrive in order. Else a few of them change places.
+    pub(crate) in_order: bool,
+    /// How many forgeries and as many replays come with each packet; at 0, one with every eighth.
+    pub(crate) attacks: u32,
+}
+
 /// One SSRC.
-pub(super) struct Stream {
+pub(crate) struct Stream {
+    manner: Manner,
     ssrc: u32,
     seq: u16,
     rng: ChaCha8Rng,
     /// Protected last, not to be delivered yet.
     sent: Vec<Packet>,
     /// To be delivered.
-    in_flight: Vec<Packet>,
+    in_flight: VecDeque<Packet>,
     /// Delivered last.
     recent: VecDeque<Packet>,
     /// One that was delivered long ago.
@@ -59,22 +69,36 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(ssrc: u32, mut rng: ChaCha8Rng) -> Self {
+    pub(crate) fn new(ssrc: u32, manner: Manner, mut rng: ChaCha8Rng) -> Self {
         // Half of them are soon to wrap.
         let seq = if rng.random() { rng.random_range(0xf000..=0xffff) } else { rng.random() };
-        Self { ssrc, seq, rng, sent: Vec::new(), in_flight: Vec::new(), recent: VecDeque::new(), old: None }
+        Self {
+            manner,
+            ssrc,
+            seq,
+            rng,
+            sent: Vec::new(),
+            in_flight: VecDeque::new(),
+            recent: VecDeque::new(),
+            old: None,
+        }
     }
 
     /// Protects the next batch; the one before is in flight from now on.
-    pub(super) fn send(&mut self, pair: &Pair) -> Result<()> {
-        let mut batch = (0..BATCH).map(|_| self.protect(pair)).collect::<Result<Vec<_>>>()?;
+    pub(crate) fn send(&mut self, pair: &Pair) -> Result<()> {
+        let mut batch = self.batch(pair)?;
         // A little out of order, but for the beginning: a receiver that knows no rollover counter must see it first.
-        if !self.sent.is_empty() {
+        if !self.sent.is_empty() && !self.manner.in_order {
             batch.shuffle(&mut self.rng);
         }
-        self.in_flight.append(&mut self.sent);
+        self.in_flight.extend(self.sent.drain(..));
         self.sent = batch;
         Ok(())
+    }
+
+    /// Protects a batch that the caller delivers by other means.
+    pub(crate) fn batch(&mut self, pair: &Pair) -> Result<Vec<Packet>> {
+        (0..BATCH).map(|_| self.protect(pair)).collect()
     }
 
     fn protect(&mut self, pair: &Pair) -> Result<Packet> {
@@ -100,34 +124,49 @@ impl Stream {
     }
 
     /// Delivers what is in flight, and replays and forgeries between.
-    pub(super) fn deliver(&mut self, board: &Board, pair: &Pair) {
+    pub(crate) fn deliver(&mut self, board: &Board, pair: &Pair) {
+        self.deliver_with(board, pair, |_| ());
+    }
+
+    /// The same, but calls `after` after each packet, with the guard under which it was received. If it panics, the
+    /// packets after it stay in flight.
+    pub(crate) fn deliver_with(&mut self, board: &Board, pair: &Pair, mut after: impl FnMut(&Guard<'_>)) {
         let mut courier = Courier::new(board);
         let inbound = &pair.inbound;
         // One guard for the batch, as a server has it for what it read from a socket.
         let guard = inbound.domain().pin();
-        for packet in std::mem::take(&mut self.in_flight) {
-            if self.rng.random_ratio(1, 8) {
+        while let Some(packet) = self.in_flight.pop_front() {
+            for _ in 0..self.attacks() {
                 courier.forge(inbound, &guard, packet.wire(), pair.profile, &mut self.rng);
             }
             let in_grace = pair.is_behind(packet.generation);
             let verdict = courier.deliver(inbound, &guard, packet.wire()).map(|plain| plain == packet.plain);
             note(&mut courier.counts, board, pair, packet.kind, in_grace, verdict);
             self.keep(packet);
-            if self.rng.random_ratio(1, 8)
-                && let Some(packet) = self.delivered()
-            {
-                courier.replay(inbound, &guard, packet.wire());
+            for _ in 0..self.attacks() {
+                if let Some(packet) = self.delivered() {
+                    courier.replay(inbound, &guard, packet.wire());
+                }
             }
+            after(&guard);
+        }
+    }
+
+    /// How many attacks of a kind come now.
+    fn attacks(&mut self) -> u32 {
+        match self.manner.attacks {
+            0 => u32::from(self.rng.random_ratio(1, 8)),
+            attacks => attacks,
         }
     }
 
     /// Puts in flight what was sent last: nothing is sent after it.
-    pub(super) fn end(&mut self) {
-        self.in_flight.append(&mut self.sent);
+    pub(crate) fn end(&mut self) {
+        self.in_flight.extend(self.sent.drain(..));
     }
 
     /// Delivers some of what was sent last on two threads at once.
-    pub(super) fn race(&mut self, board: &Board, pair: &Pair) {
+    pub(crate) fn race(&mut self, board: &Board, pair: &Pair) {
         let packets: Vec<_> = self.sent.drain(..self.sent.len().min(RACE)).collect();
         let wires: Vec<_> = packets.iter().map(Packet::wire).collect();
         let in_grace: Vec<_> = packets.iter().map(|packet| pair.is_behind(packet.generation)).collect();
@@ -204,15 +243,15 @@ mod tests {
         let (domain, board) = (Domain::new(), Board::new(1).unwrap());
         let rng = &mut ChaCha8Rng::seed_from_u64(2);
         let pair = Pair::new(&domain, Profile::Aes128CmSha1_80, 0, Grace::default(), rng).unwrap();
-        let mut stream = Stream::new(1, ChaCha8Rng::seed_from_u64(3));
-        pair.note_sending();
+        let mut stream = Stream::new(1, Manner::default(), ChaCha8Rng::seed_from_u64(3));
+        pair.note_sending(0);
         stream.send(&pair).unwrap();
         assert!(pair.turn(rng).unwrap());
         assert!(!pair.turn(rng).unwrap(), "what was sent under the first key is in flight");
         stream.end();
         stream.deliver(&board, &pair);
-        pair.note_sending();
-        pair.note_delivered();
+        pair.note_sending(0);
+        pair.note_delivered(0);
         assert!(pair.turn(rng).unwrap());
         let (counts, _, broken) = board.read().unwrap();
         assert_eq!((counts.packets, counts.delivered_in_grace, counts.lost_to_rekey), (16, 16, 0));
