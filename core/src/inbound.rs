@@ -7,7 +7,7 @@ use crate::epoch::{Domain, Guard};
 use crate::error::Result;
 use crate::index::{Roc, Ssrc};
 use crate::info::{self, KeyInfo, StreamInfo};
-use crate::keys::KeyId;
+use crate::keys::{KeyId, KeyLifetime};
 use crate::secret::MasterKey;
 use crate::stream::{Mark, Origin};
 use crate::unprotect::unprotect;
@@ -139,6 +139,15 @@ impl Inbound {
     #[must_use]
     pub fn keys(&self) -> Vec<KeyInfo> {
         info::keys(&self.0)
+    }
+
+    /// How many packets a key may still protect, less those that streams have set aside: rekey before either count is 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownKey`](crate::Error::UnknownKey).
+    pub fn packets_left(&self, key: KeyId) -> Result<KeyLifetime> {
+        info::packets_left(&self.0, key)
     }
 
     /// Announces a stream, to start at rollover counter `roc`: for a late joiner that was told it, or where streams are added by call.

@@ -1,9 +1,9 @@
 //! Snapshots of a context for its owner: keys, streams, lengths. Nothing secret is in them.
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::{Roc, Ssrc};
-use crate::keys::{KeyId, KeyRing, KeyRole, SessionKeys};
+use crate::keys::{KeyId, KeyLifetime, KeyRing, KeyRole, SessionKeys};
 use crate::stream::TrackInfo;
 use crate::wire::Protocol;
 use core::fmt;
@@ -19,10 +19,6 @@ pub struct KeyInfo {
     pub mki: Vec<u8>,
     /// What it is to the context.
     pub role: KeyRole,
-    /// SRTP packets it may still protect, less those that streams have set aside: rekey before it is 0.
-    pub srtp_packets_left: u64,
-    /// The same of SRTCP.
-    pub srtcp_packets_left: u64,
 }
 
 /// A stream of a context.
@@ -41,14 +37,18 @@ pub struct StreamInfo {
 }
 
 pub(crate) fn keys(context: &Context) -> Vec<KeyInfo> {
-    let info = |(key, role): (&SessionKeys, KeyRole)| KeyInfo {
-        id: key.id(),
-        mki: key.mki().into(),
-        role,
-        srtp_packets_left: key.budget(Protocol::Rtp).left(),
-        srtcp_packets_left: key.budget(Protocol::Rtcp).left(),
-    };
+    let info = |(key, role): (&SessionKeys, KeyRole)| KeyInfo { id: key.id(), mki: key.mki().into(), role };
     context.ring(&context.domain().pin()).map(|ring| ring.list().map(info).collect()).unwrap_or_default()
+}
+
+/// # Errors
+///
+/// [`Error::UnknownKey`].
+pub(crate) fn packets_left(context: &Context, id: KeyId) -> Result<KeyLifetime> {
+    let guard = context.domain().pin();
+    let (key, _) = context.ring(&guard)?.list().find(|(key, _)| key.id() == id).ok_or(Error::UnknownKey)?;
+    let left = |protocol| key.budget(protocol).left();
+    Ok(KeyLifetime { srtp_packets: left(Protocol::Rtp), srtcp_packets: left(Protocol::Rtcp) })
 }
 
 pub(crate) fn streams(context: &Context) -> Vec<StreamInfo> {

@@ -7,7 +7,7 @@ use crate::epoch::{Domain, Guard};
 use crate::error::{Error, Result};
 use crate::index::{Roc, Ssrc};
 use crate::info::{self, KeyInfo, StreamInfo};
-use crate::keys::KeyId;
+use crate::keys::{KeyId, KeyLifetime};
 use crate::protect::protect;
 use crate::secret::MasterKey;
 use crate::stream::{Mark, NextSrtcp, Origin};
@@ -171,6 +171,15 @@ impl Outbound {
     #[must_use]
     pub fn keys(&self) -> Vec<KeyInfo> {
         info::keys(&self.0)
+    }
+
+    /// How many packets a key may still protect, less those that streams have set aside: rekey before either count is 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownKey`].
+    pub fn packets_left(&self, key: KeyId) -> Result<KeyLifetime> {
+        info::packets_left(&self.0, key)
     }
 
     /// Adds a stream that starts at rollover counter `roc` and SRTCP index `srtcp_index`.

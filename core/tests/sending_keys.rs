@@ -110,7 +110,10 @@ fn p06_an_index_is_sent_again_only_by_who_vouches_for_it() {
 #[test]
 fn p07_an_owner_sees_a_key_wear_out() {
     let (_domain, session) = session(Session::builder(PROFILE).outbound(key(1)));
-    let left = |session: &Session| session.outbound().keys()[0].srtp_packets_left;
+    let left = |session: &Session| {
+        let outbound = session.outbound();
+        outbound.packets_left(outbound.keys()[0].id).unwrap().srtp_packets
+    };
     let before = left(&session);
     for seq in 0..3000 {
         sent(session.outbound(), seq).unwrap();
