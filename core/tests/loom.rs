@@ -352,7 +352,7 @@ fn long_a_stream_is_found_while_the_table_grows_twice() {
 }
 
 /// The SSRCs that two threads insert into a table that holds the streams `before`; each agrees with the table afterwards.
-fn insert_two(before: &[u32], ours: &[u32], theirs: u32) {
+fn insert_two(before: &[u32], ours: &'static [u32], theirs: u32) {
     let domain = Domain::without_reclaimer();
     let table = Arc::new(Table::new(&domain, 16).unwrap());
     for &ssrc in before {
@@ -361,10 +361,11 @@ fn insert_two(before: &[u32], ours: &[u32], theirs: u32) {
     let insert = |domain: &Domain, table: &Table, ssrc| table.insert(ssrc, &domain.pin()).unwrap().address();
     let other = {
         let (domain, table) = (domain.clone(), Arc::clone(&table));
-        spawn(move || insert(&domain, &table, theirs))
+        spawn(move || ours.iter().map(|&ssrc| (ssrc, insert(&domain, &table, ssrc))).collect::<Vec<_>>())
     };
-    let mut inserted: Vec<_> = ours.iter().map(|&ssrc| (ssrc, insert(&domain, &table, ssrc))).collect();
-    inserted.push((theirs, other.join().unwrap()));
+    // Here, and not there: to leave this thread at any point and let the other one run to its end takes one preemption.
+    let mut inserted = vec![(theirs, insert(&domain, &table, theirs))];
+    inserted.extend(other.join().unwrap());
     let guard = domain.pin();
     for (ssrc, address) in inserted {
         assert_eq!(table.find(ssrc, &guard).unwrap().map(|held| held.address()), Some(address), "{ssrc}");
