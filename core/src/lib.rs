@@ -36,6 +36,7 @@
 //! The modules stand on floors, and import from floors below only (`tests/house.rs` checks it):
 //!
 //! ```text
+//!   model                                        what model checking sees, built for it alone
 //!   session  inbound  outbound  info             what users hold
 //!   protect  unprotect                           the two paths
 //!   context                                      one direction: keys, streams, policy
@@ -72,6 +73,9 @@ mod info;
 #[allow(unsafe_code)]
 mod kernels;
 mod keys;
+#[cfg(crossbeam_loom)]
+#[doc(hidden)]
+pub mod model;
 mod outbound;
 mod policy;
 mod primitive;

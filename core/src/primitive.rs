@@ -1,5 +1,21 @@
 //! The one door to atomics: every shared word of this crate comes from here, so that a model checker can stand in for it.
+//!
+//! With `--cfg crossbeam_loom` it is loom: `tests/loom.rs` then explores the orders in which threads may see these words.
 
+#[cfg(not(crossbeam_loom))]
 pub(crate) mod atomic {
     pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 }
+
+#[cfg(crossbeam_loom)]
+pub(crate) mod atomic {
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+}
+
+/// A word in static memory. Never part of a model: it lives through all runs of one.
+pub(crate) use core::sync::atomic::AtomicU64 as StaticU64;
+
+#[cfg(crossbeam_loom)]
+pub(crate) use loom::thread::yield_now;
+#[cfg(not(crossbeam_loom))]
+pub(crate) use std::thread::yield_now;

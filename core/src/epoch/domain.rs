@@ -4,7 +4,8 @@ use super::readers::{Pinned, PinnedReader, Readers, Record};
 use super::reclaimer::{Backoff, Engine};
 use super::tally::{DomainStats, Tally};
 use crate::error::{Error, Result};
-use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::primitive::atomic::Ordering;
+use crate::primitive::{StaticU64, yield_now};
 use core::fmt;
 use core::ptr::NonNull;
 use core::time::Duration;
@@ -36,6 +37,9 @@ pub(super) struct Inner {
     readers: Readers,
     /// One thread at a time turns the tally's phase.
     synchronizing: Mutex<()>,
+    /// Broken on purpose, for a model that must fail.
+    #[cfg(crossbeam_loom)]
+    frees_at_once: bool,
 }
 
 /// Keeps what its thread reads from the contexts of one [`Domain`] alive.
@@ -97,7 +101,7 @@ impl Domain {
     }
 
     fn with(reclaims: bool, backlog: u64) -> Self {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        static NEXT_ID: StaticU64 = StaticU64::new(0);
         Self(Arc::new(Inner {
             // Relaxed: only uniqueness matters.
             id: DomainId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
@@ -106,7 +110,19 @@ impl Domain {
             backlog,
             readers: Readers::default(),
             synchronizing: Mutex::new(()),
+            #[cfg(crossbeam_loom)]
+            frees_at_once: false,
         }))
+    }
+
+    /// A domain that destroys what it should retire: broken on purpose.
+    #[cfg(crossbeam_loom)]
+    pub(crate) fn freeing_at_once() -> Self {
+        let mut domain = Self::without_reclaimer();
+        if let Some(inner) = Arc::get_mut(&mut domain.0) {
+            inner.frees_at_once = true;
+        }
+        domain
     }
 
     /// Pins the calling thread, registering it on first use.
@@ -128,12 +144,12 @@ impl Domain {
         let start = Instant::now();
         // With no reader pinned, what is left is in the hands of another thread that is just destroying it: it is waited for, but not forever, since
         // not every pin is on record.
-        let held_up = || !self.0.readers.look().is_empty() || start.elapsed() > Self::HANDOVER;
+        let held_up = || !self.0.readers.look().is_empty() || start.elapsed() >= Self::HANDOVER;
         self.0.tally().drain(|| self.pin().pin.flush(), held_up)
     }
 
-    /// How long [`Self::reclaim`] waits for values that another thread is destroying.
-    const HANDOVER: Duration = Duration::from_secs(1);
+    /// How long [`Self::reclaim`] waits for values that another thread is destroying. Not at all in a model, where no time passes.
+    const HANDOVER: Duration = if cfg!(crossbeam_loom) { Duration::ZERO } else { Duration::from_secs(1) };
 
     /// Waits until everything that was retired before the call is destroyed: after a rekey and the end of its grace, until the old key is wiped.
     ///
@@ -213,6 +229,16 @@ impl Inner {
     fn tally(&self) -> &Arc<Tally> {
         &self.engine.tally
     }
+
+    #[cfg(not(crossbeam_loom))]
+    const fn frees_at_once(&self) -> bool {
+        cfg!(keyflip_free_at_once)
+    }
+
+    #[cfg(crossbeam_loom)]
+    const fn frees_at_once(&self) -> bool {
+        self.frees_at_once
+    }
 }
 
 impl Tally {
@@ -230,7 +256,7 @@ impl Tally {
                 idle = 0;
             } else {
                 idle = idle.saturating_add(1);
-                std::thread::yield_now();
+                yield_now();
             }
             waiting = left;
         }
@@ -295,8 +321,8 @@ impl Guard<'_> {
     pub(super) fn retire<T: Send + 'static>(&self, value: T) {
         let tally = Arc::clone(self.domain.tally());
         let ticket = tally.item_retired();
-        if cfg!(keyflip_free_at_once) {
-            // Broken on purpose, in builds that show that a sanitizer would see it.
+        if self.domain.frees_at_once() {
+            // Broken on purpose, to show that a sanitizer or a model would see it.
             drop(value);
             tally.item_destroyed(ticket);
             return;

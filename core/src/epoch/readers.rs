@@ -172,6 +172,10 @@ impl Inner {
     /// Pins the calling thread, which becomes a member first if it is not.
     #[inline]
     pub(super) fn pin(this: &Arc<Self>) -> Pinned {
+        if cfg!(crossbeam_loom) {
+            // The threads of a model share one thread-local storage.
+            return this.pin_once();
+        }
         MEMBERSHIPS.try_with(|list| this.pin_in(list, this)).unwrap_or_else(|_| this.pin_once())
     }
 

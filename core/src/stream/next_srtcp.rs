@@ -86,7 +86,7 @@ pub(crate) enum Taken {
 pub(crate) struct SrtcpSender(AtomicU64);
 
 impl SrtcpSender {
-    pub(crate) const fn new(next: NextSrtcp) -> Self {
+    pub(crate) fn new(next: NextSrtcp) -> Self {
         Self(AtomicU64::new(next.0))
     }
 

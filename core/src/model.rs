@@ -1,0 +1,158 @@
+//! The inside, as far as `tests/loom.rs` models it: thin wrappers, built for a model checker alone.
+
+use crate::context::{Context, until_settled};
+use crate::crypto::profile::Profile;
+use crate::epoch::{Domain, Guard};
+use crate::error::Result;
+use crate::index::Ssrc;
+use crate::keys::KeyId;
+use crate::policy::{Policy, Windows};
+use crate::stream::{NextSrtcp, Origin, Taken};
+use crate::wire::Protocol;
+use crate::{epoch, replay, stream, table};
+use std::sync::Arc;
+
+/// A domain that destroys at once what it should retire: models of it must fail.
+#[must_use]
+pub fn domain_freeing_at_once() -> Domain {
+    Domain::freeing_at_once()
+}
+
+pub struct Published<T: Send + Sync + 'static>(epoch::Published<T>);
+
+impl<T: Send + Sync + 'static> Published<T> {
+    pub fn new(domain: &Domain, value: T) -> Self {
+        Self(epoch::Published::new(domain, value))
+    }
+
+    pub fn load<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g T> {
+        self.0.load(guard)
+    }
+
+    pub fn replace(&self, value: T, guard: &Guard<'_>) -> Result<()> {
+        self.0.replace(value, guard)
+    }
+}
+
+pub struct ReplayList(replay::ReplayList);
+
+impl ReplayList {
+    #[must_use]
+    pub fn new(window: u32) -> Self {
+        Self(replay::ReplayList::new(window, 0))
+    }
+
+    pub fn claim(&self, index: u64, highest: Option<u64>) -> Result<()> {
+        self.0.claim(index, highest)
+    }
+}
+
+/// A stream that somebody owns.
+pub struct Stream(Arc<stream::Stream>);
+
+/// A stream, wherever it is.
+#[derive(Clone, Copy)]
+pub struct Held<'g>(&'g stream::Stream);
+
+const WINDOWS: Windows = Windows { srtp: 64, srtcp: None };
+
+impl Stream {
+    #[must_use]
+    pub fn new(ssrc: u32) -> Self {
+        Self(Arc::new(stream::Stream::new(Ssrc(ssrc), &Origin::START, WINDOWS)))
+    }
+
+    /// A stream whose next SRTCP index is `next`.
+    #[must_use]
+    pub fn sending_srtcp_from(next: u32) -> Self {
+        let origin = Origin { next_srtcp: NextSrtcp::starting_at(next), ..Origin::START };
+        Self(Arc::new(stream::Stream::new(Ssrc(0), &origin, WINDOWS)))
+    }
+
+    #[must_use]
+    pub fn held(&self) -> Held<'_> {
+        Held(&self.0)
+    }
+}
+
+impl Held<'_> {
+    /// Takes an SRTP index for good.
+    pub fn claim(self, index: u64) -> Result<()> {
+        self.0.track(Protocol::Rtp).reserve(index)
+    }
+
+    /// Closes the stream; the SRTP floor, and the SRTCP index that would have been next.
+    #[must_use]
+    pub fn close(self) -> (Option<u64>, u64) {
+        let floor = self.0.close();
+        (floor.srtp.highest(), floor.next_srtcp.index())
+    }
+
+    /// The next SRTCP index under `key`. `None` if a newer key has sent.
+    pub fn take_srtcp_index(self, key: u64) -> Result<Option<u64>> {
+        self.0.take_srtcp_index(KeyId(key), false).map(|taken| match taken {
+            Taken::Index(index) => Some(index.get()),
+            Taken::KeyReplaced => None,
+        })
+    }
+
+    #[must_use]
+    pub const fn ssrc(self) -> u32 {
+        self.0.ssrc().0
+    }
+
+    #[must_use]
+    pub fn is(self, other: Held<'_>) -> bool {
+        core::ptr::eq(self.0, other.0)
+    }
+
+    #[must_use]
+    pub fn address(self) -> usize {
+        core::ptr::from_ref(self.0).addr()
+    }
+}
+
+pub struct Table(table::StreamTable);
+
+impl Table {
+    pub fn new(domain: &Domain, bound: usize) -> Result<Self> {
+        table::StreamTable::new(domain, bound).map(Self)
+    }
+
+    pub fn find<'g>(&'g self, ssrc: u32, guard: &'g Guard<'_>) -> Result<Option<Held<'g>>> {
+        Ok(self.0.find(Ssrc(ssrc), guard)?.map(Held))
+    }
+
+    /// The stream that has the SSRC now: a new one, or one that was there.
+    pub fn insert<'g>(&'g self, ssrc: u32, guard: &'g Guard<'_>) -> Result<Held<'g>> {
+        self.0.insert(Stream::new(ssrc).0, guard).map(Held)
+    }
+}
+
+/// A direction without keys: what packets do to its streams once their tags have verified.
+pub struct Direction(Context);
+
+impl Direction {
+    pub fn new(domain: &Domain) -> Result<Self> {
+        let policy = Policy { srtp_window: 64, srtcp_window: 64, ..Policy::new(Profile::Aes128CmSha1_80) };
+        Context::new(domain, policy, false).map(Self)
+    }
+
+    /// Claims an SRTP index, in the stream that is there or in a new one.
+    pub fn claim(&self, ssrc: u32, index: u64, guard: &Guard<'_>) -> Result<()> {
+        until_settled(|| {
+            let seat = self.0.seat(Ssrc(ssrc), guard)?;
+            let mark = seat.mark(Protocol::Rtp);
+            seat.peek(Protocol::Rtp, index, mark)?;
+            let stream = match seat {
+                stream::Seat::Stream(stream) => stream,
+                stream::Seat::Empty(origin) => self.0.admit(Ssrc(ssrc), &origin, guard)?,
+            };
+            stream.track(Protocol::Rtp).reserve(index)
+        })
+    }
+
+    pub fn remove_stream(&self, ssrc: u32) -> Result<()> {
+        self.0.remove_stream(Ssrc(ssrc))
+    }
+}

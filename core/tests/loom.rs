@@ -1,0 +1,525 @@
+//! Models of the lock-free parts: loom runs each in every order its threads may take, and with every value that a load may return, up to a
+//! bound of preemptions.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg crossbeam_loom" cargo test --release -p keyflip --test loom
+//! ```
+//!
+//! With `--cfg keyflip_loom_long` as well, the models whose names begin with `long_` run, too: minutes each. `LOOM_MAX_PREEMPTIONS` overrides the
+//! bounds. A model that must fail stands beside each that must not, where there is a way to break it.
+//!
+//! Under this cfg a domain has no reclaimer, a thread registers at each pin (and so drives the epoch with each), no time passes, and tables start
+//! with two slots. `crossbeam-epoch` is modelled along with what stands on it. Loom's `SeqCst` accesses are weaker than the language's (its
+//! `SeqCst` fences are not), so a model may fail where the code would not, but does not pass where the code would fail.
+
+#![cfg(crossbeam_loom)]
+
+use keyflip::model::{Direction, Published, ReplayList, Stream, Table, domain_freeing_at_once};
+use keyflip::{Domain, Error};
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use loom::sync::atomic::{AtomicBool, AtomicPtr};
+use loom::thread::{JoinHandle, spawn};
+use std::sync::atomic::{AtomicBool as Noted, AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// More preemptions than any model has room for.
+const UNBOUNDED: usize = 99;
+
+/// Runs `model` in every order with at most `preemptions` preemptions.
+fn explore(name: &str, preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(preemptions);
+    builder.max_branches = 50_000;
+    let runs = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&runs);
+    let start = Instant::now();
+    builder.check(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        model();
+    });
+    println!("{name}: {} runs in {:.1?}", runs.load(Ordering::Relaxed), start.elapsed());
+}
+
+fn join<T>(handles: Vec<JoinHandle<T>>) -> Vec<T> {
+    handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+}
+
+// ---- Published values.
+
+/// A value whose memory loom watches: a read that does not happen after its making, or before its end, fails the model.
+struct Value {
+    number: UnsafeCell<u64>,
+    dead: Arc<AtomicBool>,
+}
+
+// SAFETY: `number` is written by its maker and by `drop` alone; that no read runs beside them is what the models check.
+unsafe impl Sync for Value {}
+
+impl Value {
+    fn new(number: u64, dead: &Arc<AtomicBool>) -> Self {
+        Self { number: UnsafeCell::new(number), dead: Arc::clone(dead) }
+    }
+
+    fn read(&self) -> u64 {
+        assert!(!self.dead.load(Acquire), "a value is gone while it is read");
+        // SAFETY: not written while shared; loom checks it.
+        self.number.with(|number| unsafe { *number })
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        // SAFETY: the last owner; loom checks it.
+        self.number.with_mut(|number| unsafe { *number = u64::MAX });
+        self.dead.store(true, Release);
+    }
+}
+
+/// Readers load twice under a guard, while the main thread replaces the value `times` times, then drives the epoch.
+fn readers_beside_a_rekeyer(readers: usize, times: u64) {
+    let domain = Domain::without_reclaimer();
+    let dead: Vec<_> = (0..=times).map(|_| Arc::new(AtomicBool::new(false))).collect();
+    let published = Arc::new(Published::new(&domain, Value::new(0, &dead[0])));
+    let reader = |_| {
+        let (domain, published) = (domain.clone(), Arc::clone(&published));
+        spawn(move || {
+            let guard = domain.pin();
+            let first = published.load(&guard).unwrap();
+            let second = published.load(&guard).unwrap();
+            assert!(first.read() <= second.read(), "the older value came back");
+            first.read();
+        })
+    };
+    let handles = (0..readers).map(reader).collect();
+    for number in 1..=times {
+        let guard = domain.pin();
+        published.replace(Value::new(number, &dead[usize::try_from(number).unwrap()]), &guard).unwrap();
+        assert_eq!(published.load(&guard).unwrap().read(), number);
+    }
+    join(handles);
+    assert_eq!(domain.reclaim(), 0);
+    for (at, dead) in dead.iter().enumerate() {
+        assert_eq!(dead.load(Acquire), at as u64 != times, "value {at}");
+    }
+}
+
+/// 2 threads, 2 preemptions.
+#[test]
+fn a_reader_never_sees_a_value_that_is_gone() {
+    explore("one reader, one rekey", 2, || readers_beside_a_rekeyer(1, 1));
+}
+
+/// 2 threads, 1 preemption.
+#[test]
+fn a_reader_never_sees_a_value_that_is_gone_in_two_rekeys() {
+    explore("one reader, two rekeys", 1, || readers_beside_a_rekeyer(1, 2));
+}
+
+/// 3 threads, 1 preemption.
+#[test]
+fn two_readers_never_see_a_value_that_is_gone() {
+    explore("two readers, one rekey", 1, || readers_beside_a_rekeyer(2, 1));
+}
+
+/// 2 threads, 3 preemptions.
+#[cfg(keyflip_loom_long)]
+#[test]
+fn long_a_reader_never_sees_a_value_that_is_gone() {
+    explore("one reader, two rekeys", 3, || readers_beside_a_rekeyer(1, 2));
+}
+
+/// 3 threads, 2 preemptions.
+#[cfg(keyflip_loom_long)]
+#[test]
+fn long_two_readers_never_see_a_value_that_is_gone() {
+    explore("two readers, one rekey", 2, || readers_beside_a_rekeyer(2, 1));
+}
+
+/// Says in how many runs a reader held a value that was gone already, in a domain that `new_domain` makes. 2 threads, 2 preemptions.
+fn runs_with_a_dead_value(name: &str, new_domain: fn() -> Domain) -> bool {
+    let seen = std::sync::Arc::new(Noted::new(false));
+    let note = std::sync::Arc::clone(&seen);
+    explore(name, 2, move || {
+        let domain = new_domain();
+        let dead = Arc::new(AtomicBool::new(false));
+        let published = Arc::new(Published::new(&domain, Value::new(0, &dead)));
+        let first = std::ptr::from_ref(published.load(&domain.pin()).unwrap()).addr();
+        let handle = {
+            let (domain, published, dead) = (domain.clone(), Arc::clone(&published), Arc::clone(&dead));
+            spawn(move || {
+                let guard = domain.pin();
+                // By its address: memory that may be free is not read, not even here.
+                let held = std::ptr::from_ref(published.load(&guard).unwrap()).addr();
+                held == first && dead.load(Acquire)
+            })
+        };
+        published.replace(Value::new(1, &Arc::new(AtomicBool::new(false))), &domain.pin()).unwrap();
+        if handle.join().unwrap() {
+            note.store(true, Ordering::Relaxed);
+        }
+    });
+    seen.load(Ordering::Relaxed)
+}
+
+#[test]
+fn a_value_that_is_dropped_and_not_retired_is_seen_dead() {
+    assert!(runs_with_a_dead_value("dropped at once", domain_freeing_at_once));
+    assert!(!runs_with_a_dead_value("retired", Domain::without_reclaimer));
+}
+
+/// `Published` without reclamation, in orderings of the caller's.
+fn publication(publish: Ordering, load: Ordering) {
+    let first = Box::into_raw(Box::new(UnsafeCell::new(0u64)));
+    let pointer = Arc::new(AtomicPtr::new(first));
+    let reader = {
+        let pointer = Arc::clone(&pointer);
+        spawn(move || {
+            // SAFETY: nothing is freed before this thread is joined.
+            let seen = unsafe { &*pointer.load(load) };
+            // SAFETY: written before it was published; loom checks it.
+            assert!(seen.with(|number| unsafe { *number }) < 2);
+        })
+    };
+    let second = Box::into_raw(Box::new(UnsafeCell::new(0u64)));
+    // SAFETY: not shared yet.
+    unsafe { &*second }.with_mut(|number| unsafe { *number = 1 });
+    let old = pointer.swap(second, publish);
+    reader.join().unwrap();
+    for value in [old, pointer.load(Relaxed)] {
+        // SAFETY: made by `into_raw`, each is freed once.
+        drop(unsafe { Box::from_raw(value) });
+    }
+}
+
+/// 2 threads, 3 preemptions.
+#[test]
+fn release_and_acquire_publish() {
+    explore("AcqRel and Acquire", 3, || publication(AcqRel, Acquire));
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn relaxed_does_not_publish() {
+    explore("Relaxed and Acquire", 3, || publication(Relaxed, Acquire));
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn a_relaxed_load_does_not_see_what_was_published() {
+    explore("AcqRel and Relaxed", 3, || publication(AcqRel, Relaxed));
+}
+
+/// The owner lets go while a reader reads: whoever is last drops value and domain. 2 threads, 2 preemptions.
+#[test]
+fn p12_dropping_the_owner_is_as_safe_as_a_rekey() {
+    explore("owner dropped", 2, || {
+        let domain = Domain::without_reclaimer();
+        let dead = [Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false))];
+        let published = Arc::new(Published::new(&domain, Value::new(0, &dead[0])));
+        let reader = {
+            let (domain, published) = (domain.clone(), Arc::clone(&published));
+            spawn(move || {
+                let guard = domain.pin();
+                published.load(&guard).unwrap().read();
+            })
+        };
+        published.replace(Value::new(1, &dead[1]), &domain.pin()).unwrap();
+        drop((published, domain));
+        reader.join().unwrap();
+        assert!(dead.iter().all(|dead| dead.load(Acquire)), "the last owner leaves nothing behind");
+    });
+}
+
+/// Retired here, destroyed by a thread that drives the epoch meanwhile or by this one later. 2 threads, 2 preemptions.
+#[test]
+fn p09_what_is_retired_is_destroyed_by_whoever_drives_the_epoch() {
+    explore("retired and driven", 2, || {
+        let domain = Domain::without_reclaimer();
+        let dead = Arc::new(AtomicBool::new(false));
+        let published = Published::new(&domain, Value::new(0, &dead));
+        let driver = {
+            let domain = domain.clone();
+            spawn(move || domain.reclaim())
+        };
+        published.replace(Value::new(1, &Arc::new(AtomicBool::new(false))), &domain.pin()).unwrap();
+        driver.join().unwrap();
+        assert_eq!(domain.reclaim(), 0);
+        assert!(dead.load(Acquire));
+        assert_eq!(domain.stats().items_waiting, 0);
+    });
+}
+
+// ---- The replay list.
+
+/// Claims, each on a thread of its own, in a window of 64 (5 words of 16 packets): what became of them.
+fn claim_all(claims: &[(u64, Option<u64>)], before: &[u64]) -> Vec<Result<(), Error>> {
+    let list = Arc::new(ReplayList::new(64));
+    before.iter().for_each(|&index| list.claim(index, None).unwrap());
+    let claim = |&(index, highest)| {
+        let list = Arc::clone(&list);
+        spawn(move || list.claim(index, highest))
+    };
+    // The last one here: a thread less.
+    let (&(index, highest), others) = claims.split_last().unwrap();
+    let others: Vec<_> = others.iter().map(claim).collect();
+    let last = list.claim(index, highest);
+    let mut outcomes = join(others);
+    outcomes.push(last);
+    for &(index, highest) in claims {
+        let again = list.claim(index, highest);
+        assert!(matches!(again, Err(Error::Replayed | Error::TooOld)), "{index} once more: {again:?}");
+    }
+    outcomes
+}
+
+/// 2 and 3 threads, no bound.
+#[test]
+fn p05_of_all_claims_of_an_index_one_wins() {
+    explore("one index, two claims", UNBOUNDED, || {
+        let mut outcomes = claim_all(&[(7, None), (7, None)], &[]);
+        outcomes.sort_by_key(Result::is_err);
+        assert_eq!(outcomes, [Ok(()), Err(Error::Replayed)]);
+    });
+    explore("one index, three claims", UNBOUNDED, || {
+        let outcomes = claim_all(&[(7, None), (7, None), (7, None)], &[]);
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Err(Error::Replayed)).count(), 2);
+    });
+}
+
+/// 2 and 3 threads, no bound.
+#[test]
+fn p05_claims_in_one_block_do_not_hide_each_other() {
+    explore("one block, two claims", UNBOUNDED, || {
+        assert_eq!(claim_all(&[(3, None), (4, None)], &[5]), [Ok(()); 2]);
+    });
+    explore("one block, three claims", UNBOUNDED, || {
+        assert_eq!(claim_all(&[(3, None), (4, None), (15, None)], &[5]), [Ok(()); 3]);
+    });
+}
+
+/// Index 80 takes the word of index 0: the older block is claimed before, or is too old. 3 threads, no bound.
+#[test]
+fn p05_a_block_that_takes_a_word_over_forgets_no_claim_that_counts() {
+    explore("a block taken over", UNBOUNDED, || {
+        let outcomes = claim_all(&[(1, None), (80, Some(79)), (80, Some(79))], &[0]);
+        assert!(matches!(outcomes[0], Ok(()) | Err(Error::TooOld)));
+        assert_eq!(outcomes[1..].iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    });
+}
+
+// ---- The stream table.
+
+/// One thread looks for a stream, over and over, while another inserts two more: the table migrates from 2 slots to 4 and to 8.
+fn growth_beside_a_look_up(insertions: u32) {
+    let domain = Domain::without_reclaimer();
+    let table = Arc::new(Table::new(&domain, 16).unwrap());
+    let address = table.insert(1, &domain.pin()).unwrap().address();
+    let finder = {
+        let (domain, table) = (domain.clone(), Arc::clone(&table));
+        spawn(move || {
+            let guard = domain.pin();
+            for _ in 0..2 {
+                let held = table.find(1, &guard).unwrap().expect("never lost while the table grows");
+                assert_eq!((held.ssrc(), held.address()), (1, address));
+            }
+        })
+    };
+    for ssrc in 2..2 + insertions {
+        let guard = domain.pin();
+        assert_eq!(table.insert(ssrc, &guard).unwrap().ssrc(), ssrc);
+    }
+    finder.join().unwrap();
+    let guard = domain.pin();
+    for ssrc in 1..2 + insertions {
+        assert_eq!(table.find(ssrc, &guard).unwrap().map(|held| held.ssrc()), Some(ssrc));
+    }
+}
+
+/// 2 threads, 2 preemptions.
+#[test]
+fn a_stream_is_found_while_the_table_grows() {
+    explore("growth beside a look-up", 2, || growth_beside_a_look_up(1));
+}
+
+/// 2 threads, 2 preemptions.
+#[cfg(keyflip_loom_long)]
+#[test]
+fn long_a_stream_is_found_while_the_table_grows_twice() {
+    explore("twofold growth beside a look-up", 2, || growth_beside_a_look_up(2));
+}
+
+/// The SSRCs that two threads insert into a table that holds the streams `before`; each agrees with the table afterwards.
+fn insert_two(before: &[u32], ours: &'static [u32], theirs: u32) {
+    let domain = Domain::without_reclaimer();
+    let table = Arc::new(Table::new(&domain, 16).unwrap());
+    for &ssrc in before {
+        table.insert(ssrc, &domain.pin()).unwrap();
+    }
+    let insert = |domain: &Domain, table: &Table, ssrc| table.insert(ssrc, &domain.pin()).unwrap().address();
+    let other = {
+        let (domain, table) = (domain.clone(), Arc::clone(&table));
+        spawn(move || ours.iter().map(|&ssrc| (ssrc, insert(&domain, &table, ssrc))).collect::<Vec<_>>())
+    };
+    // Here, and not there: to leave this thread at any point and let the other one run to its end takes one preemption.
+    let mut inserted = vec![(theirs, insert(&domain, &table, theirs))];
+    inserted.extend(other.join().unwrap());
+    let guard = domain.pin();
+    for (ssrc, address) in inserted {
+        assert_eq!(table.find(ssrc, &guard).unwrap().map(|held| held.address()), Some(address), "{ssrc}");
+    }
+    for &ssrc in before {
+        assert!(table.find(ssrc, &guard).unwrap().is_some(), "{ssrc}");
+    }
+}
+
+/// 2 threads, 2 preemptions.
+#[test]
+fn two_that_insert_one_ssrc_agree_on_its_stream() {
+    explore("one SSRC, two insertions", 2, || insert_two(&[], &[5], 5));
+}
+
+/// 2 threads, 1 preemption: both migrate.
+#[test]
+fn two_that_insert_one_ssrc_agree_while_the_table_grows() {
+    explore("one SSRC, two insertions, growth", 1, || insert_two(&[1], &[5], 5));
+}
+
+/// 2 threads, 1 preemption: both migrate.
+#[test]
+fn two_that_insert_two_ssrcs_lose_neither_while_the_table_grows() {
+    explore("two SSRCs, two insertions, growth", 1, || insert_two(&[1], &[5], 6));
+}
+
+/// One finds room in an array that the other fills and migrates: what it puts there too late must not be lost. 2 threads, 1 preemption.
+#[test]
+fn an_insertion_into_an_array_that_is_left_is_not_lost() {
+    explore("an insertion beside a migration", 1, || insert_two(&[], &[5, 6], 7));
+}
+
+/// 2 threads, 2 preemptions.
+#[cfg(keyflip_loom_long)]
+#[test]
+fn long_two_that_insert_agree_while_the_table_grows() {
+    explore("one SSRC, two insertions, growth", 2, || insert_two(&[1], &[5], 5));
+    explore("two SSRCs, two insertions, growth", 2, || insert_two(&[1], &[5], 6));
+}
+
+// ---- Removal of streams.
+
+/// 3 threads, no bound: two claim, one closes a stream that has seen no packet.
+#[test]
+fn p05_the_floor_of_a_closed_stream_is_at_least_every_claim_in_it() {
+    explore("claims beside a removal", UNBOUNDED, || {
+        let stream = Arc::new(Stream::new(1));
+        let claim = |index| {
+            let stream = Arc::clone(&stream);
+            spawn(move || stream.held().claim(index))
+        };
+        let (one, two) = (claim(10), claim(20));
+        let (floor, _) = stream.held().close();
+        for (index, outcome) in [(10, one.join().unwrap()), (20, two.join().unwrap())] {
+            match outcome {
+                Ok(()) => assert!(floor.is_some_and(|floor| floor >= index), "{index} is above {floor:?}"),
+                Err(error) => assert_eq!(error, Error::NoSuchStream),
+            }
+        }
+        assert_eq!(stream.held().claim(30), Err(Error::NoSuchStream));
+        assert_eq!(stream.held().close().0.max(floor), stream.held().close().0);
+    });
+}
+
+/// `claims` claims of one index, in a direction whose stream is removed meanwhile: one settles, in the old stream or in a new one.
+fn removal_beside_claims(claims: usize) {
+    let domain = Domain::without_reclaimer();
+    let direction = Arc::new(Direction::new(&domain).unwrap());
+    direction.claim(1, 3, &domain.pin()).unwrap();
+    let claim = |_| {
+        let (domain, direction) = (domain.clone(), Arc::clone(&direction));
+        spawn(move || direction.claim(1, 4, &domain.pin()))
+    };
+    let handles = (0..claims).map(claim).collect();
+    direction.remove_stream(1).unwrap();
+    let outcomes = join(handles);
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+    let guard = domain.pin();
+    for index in [3, 4] {
+        assert!(direction.claim(1, index, &guard).is_err(), "{index} was claimed before");
+    }
+    assert_eq!(direction.claim(1, 5, &guard), Ok(()));
+}
+
+/// 2 threads, 1 preemption.
+#[test]
+fn p05_a_claim_beside_a_removal_counts_once() {
+    explore("a claim beside a removal", 1, || removal_beside_claims(1));
+}
+
+/// 2 threads, 2 preemptions; 3 threads, 1 preemption.
+#[cfg(keyflip_loom_long)]
+#[test]
+fn long_claims_beside_a_removal_count_once() {
+    explore("a claim beside a removal", 2, || removal_beside_claims(1));
+    explore("two claims beside a removal", 1, || removal_beside_claims(2));
+}
+
+// ---- SRTCP indices.
+
+/// 2 threads, no bound: each takes two, one of them the second under a newer key.
+#[test]
+fn p06_no_srtcp_index_is_given_out_twice() {
+    explore("SRTCP indices", UNBOUNDED, || {
+        let stream = Arc::new(Stream::sending_srtcp_from(0));
+        let take = |stream: &Stream, keys: [u64; 2]| keys.map(|key| stream.held().take_srtcp_index(key).unwrap());
+        let other = {
+            let stream = Arc::clone(&stream);
+            spawn(move || take(&stream, [1, 1]))
+        };
+        let newer = take(&stream, [1, 2]);
+        let taken = [other.join().unwrap(), newer];
+        assert!(taken[1].iter().all(Option::is_some), "the newest key is never refused");
+        let mut indices: Vec<u64> = taken.as_flattened().iter().copied().flatten().collect();
+        let count = indices.len() as u64;
+        indices.sort_unstable();
+        // Distinct, and none is skipped.
+        assert!(indices.into_iter().eq(0..count));
+    });
+}
+
+/// 3 threads, no bound: at the wrap, a key that sent the last index sends no other.
+#[test]
+fn p07_the_srtcp_index_wraps_between_two_keys_only() {
+    explore("the SRTCP wrap", UNBOUNDED, || {
+        const LAST: u64 = (1 << 31) - 1;
+        let stream = Arc::new(Stream::sending_srtcp_from(u32::try_from(LAST).unwrap()));
+        let take = |key| {
+            let stream = Arc::clone(&stream);
+            spawn(move || stream.held().take_srtcp_index(key))
+        };
+        let others = vec![take(1), take(1)];
+        let last = stream.held().take_srtcp_index(2);
+        let mut taken = join(others);
+        taken.push(last);
+        let under = |keys: &[usize]| keys.iter().filter(|&&key| matches!(taken[key], Ok(Some(_)))).count();
+        assert!(under(&[0, 1]) <= 1, "one key, two cycles: {taken:?}");
+        assert_eq!(under(&[2]), 1, "{taken:?}");
+    });
+}
+
+/// 3 threads, no bound.
+#[test]
+fn p05_an_srtcp_index_is_below_the_floor_or_not_given_out() {
+    explore("an SRTCP index beside a removal", UNBOUNDED, || {
+        let stream = Arc::new(Stream::sending_srtcp_from(0));
+        let take = || {
+            let stream = Arc::clone(&stream);
+            spawn(move || stream.held().take_srtcp_index(1))
+        };
+        let handles = vec![take(), take()];
+        let (_, next) = stream.held().close();
+        let given = join(handles).into_iter().filter_map(Result::ok).flatten();
+        assert_eq!(given.map(|index| assert!(index < next)).count() as u64, next);
+    });
+}
