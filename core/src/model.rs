@@ -135,7 +135,7 @@ pub struct Direction(Context);
 impl Direction {
     pub fn new(domain: &Domain) -> Result<Self> {
         let policy = Policy { srtp_window: 64, srtcp_window: 64, ..Policy::new(Profile::Aes128CmSha1_80) };
-        Context::new(domain, policy, false).map(Self)
+        Context::new(domain, policy, false, &[]).map(Self)
     }
 
     /// Claims an SRTP index, in the stream that is there or in a new one.

@@ -5,8 +5,7 @@
 //! RUSTFLAGS="--cfg crossbeam_loom" cargo test --release -p keyflip --test loom
 //! ```
 //!
-//! With `--cfg keyflip_loom_long` as well, the models whose names begin with `long_` run, too: minutes each. `LOOM_MAX_PREEMPTIONS` overrides the
-//! bounds. A model that must fail stands beside each that must not, where there is a way to break it.
+//! `LOOM_MAX_PREEMPTIONS` overrides the bounds. A model that must fail stands beside each that must not, where there is a way to break it.
 //!
 //! Under this cfg a domain has no reclaimer, a thread registers at each pin (and so drives the epoch with each), no time passes, and tables start
 //! with two slots. `crossbeam-epoch` is modelled along with what stands on it. Loom's `SeqCst` accesses are weaker than the language's (its
@@ -121,20 +120,6 @@ fn a_reader_never_sees_a_value_that_is_gone_in_two_rekeys() {
 #[test]
 fn two_readers_never_see_a_value_that_is_gone() {
     explore("two readers, one rekey", 1, || readers_beside_a_rekeyer(2, 1));
-}
-
-/// 2 threads, 3 preemptions.
-#[cfg(keyflip_loom_long)]
-#[test]
-fn long_a_reader_never_sees_a_value_that_is_gone() {
-    explore("one reader, two rekeys", 3, || readers_beside_a_rekeyer(1, 2));
-}
-
-/// 3 threads, 2 preemptions.
-#[cfg(keyflip_loom_long)]
-#[test]
-fn long_two_readers_never_see_a_value_that_is_gone() {
-    explore("two readers, one rekey", 2, || readers_beside_a_rekeyer(2, 1));
 }
 
 /// Says in how many runs a reader held a value that was gone already, in a domain that `new_domain` makes. 2 threads, 2 preemptions.
@@ -344,13 +329,6 @@ fn a_stream_is_found_while_the_table_grows() {
     explore("growth beside a look-up", 2, || growth_beside_a_look_up(1));
 }
 
-/// 2 threads, 2 preemptions.
-#[cfg(keyflip_loom_long)]
-#[test]
-fn long_a_stream_is_found_while_the_table_grows_twice() {
-    explore("twofold growth beside a look-up", 2, || growth_beside_a_look_up(2));
-}
-
 /// The SSRCs that two threads insert into a table that holds the streams `before`; each agrees with the table afterwards.
 fn insert_two(before: &[u32], ours: &'static [u32], theirs: u32) {
     let domain = Domain::without_reclaimer();
@@ -397,14 +375,6 @@ fn two_that_insert_two_ssrcs_lose_neither_while_the_table_grows() {
 #[test]
 fn an_insertion_into_an_array_that_is_left_is_not_lost() {
     explore("an insertion beside a migration", 1, || insert_two(&[], &[5, 6], 7));
-}
-
-/// 2 threads, 2 preemptions.
-#[cfg(keyflip_loom_long)]
-#[test]
-fn long_two_that_insert_agree_while_the_table_grows() {
-    explore("one SSRC, two insertions, growth", 2, || insert_two(&[1], &[5], 5));
-    explore("two SSRCs, two insertions, growth", 2, || insert_two(&[1], &[5], 6));
 }
 
 // ---- Removal of streams.
@@ -455,14 +425,6 @@ fn removal_beside_claims(claims: usize) {
 #[test]
 fn p05_a_claim_beside_a_removal_counts_once() {
     explore("a claim beside a removal", 1, || removal_beside_claims(1));
-}
-
-/// 2 threads, 2 preemptions; 3 threads, 1 preemption.
-#[cfg(keyflip_loom_long)]
-#[test]
-fn long_claims_beside_a_removal_count_once() {
-    explore("a claim beside a removal", 2, || removal_beside_claims(1));
-    explore("two claims beside a removal", 1, || removal_beside_claims(2));
 }
 
 // ---- SRTCP indices.
