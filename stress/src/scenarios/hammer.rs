@@ -4,8 +4,8 @@
 //! protects in one step it delivers in the next, so that packets are always in flight when the control side turns the
 //! keys of a session: the receiver first, then the sender. Whatever was protected before the turn arrives in grace.
 //!
-//! [`pair`](crate::pair) has the protocol that keeps the control side from turning too early, [`stream`](crate::stream)
-//! what is sent and how it is received, [`packets`](crate::packets) the packets themselves.
+//! `pair` has the protocol that keeps the control side from turning too early, `stream`
+//! what is sent and how it is received, `packets` the packets themselves.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //!
 //! What goes on in a telephone at a re-INVITE: the main thread gives new keys to what it sends, to what it receives, to
 //! both, or drops the whole session and makes another, all while the threads that receive are at it. All threads share
-//! the one call. Keys turn by the protocol of [`pair`](crate::pair), so nothing in flight may be lost; only a call that
+//! the one call. Keys turn by the protocol of `pair`, so nothing in flight may be lost; only a call that
 //! is hung up takes with it what was in flight.
 
 use anyhow::{Context, Result};
