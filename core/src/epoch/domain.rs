@@ -129,7 +129,7 @@ impl Domain {
     ///
     /// # Performance
     ///
-    /// A thread-local look-up, three stores and one fence: 3 to 6 ns. Every 128th call of a thread also tries to destroy what
+    /// A thread-local look-up, three stores and one fence: 5 to 8 ns. Every 128th call of a thread also tries to destroy what
     /// others retired, which takes longer by as much as that is.
     pub fn pin(&self) -> Guard<'_> {
         let Pinned { pin, record } = Inner::pin(&self.0);
