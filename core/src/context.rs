@@ -119,16 +119,17 @@ impl Context {
         Ok(Seat::of(self.streams.find(ssrc, guard)?))
     }
 
-    /// The stream of an SSRC whose seat was empty. The stream that is there now is returned, whoever made it.
+    /// The stream of a seat. One that is empty gets a stream; the one that is there then is returned, whoever made it.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownSsrc`] if streams are added by call; [`Error::TooManyStreams`].
-    pub(crate) fn admit<'g>(&'g self, ssrc: Ssrc, origin: &Origin, guard: &'g Guard<'_>) -> Result<&'g Stream> {
-        if !self.adds_streams {
-            return Err(Error::UnknownSsrc);
+    pub(crate) fn admit<'g>(&'g self, ssrc: Ssrc, seat: &Seat<'g>, guard: &'g Guard<'_>) -> Result<&'g Stream> {
+        match seat {
+            Seat::Stream(stream) => Ok(stream),
+            Seat::Empty(_) if !self.adds_streams => Err(Error::UnknownSsrc),
+            Seat::Empty(origin) => self.place(ssrc, origin, guard),
         }
-        self.place(ssrc, origin, guard)
     }
 
     fn place<'g>(&'g self, ssrc: Ssrc, origin: &Origin, guard: &'g Guard<'_>) -> Result<&'g Stream> {
@@ -162,13 +163,17 @@ impl Context {
 
     /// # Errors
     ///
+    /// [`Error::TooManyRetired`], unless `ring` is empty: a first key retires nothing but that.
+    fn check_backlog(&self, ring: &KeyRing) -> Result<()> {
+        if ring.is_empty() { Ok(()) } else { self.domain.check_backlog() }
+    }
+
+    /// # Errors
+    ///
     /// [`Error::TooManyRetired`]; key and salt lengths; [`Error::MkiLengthMismatch`], [`Error::DuplicateMki`].
     pub(crate) fn rekey(&self, master: &MasterKey) -> Result<Rekeyed> {
         self.change_ring(|ring, control| {
-            if !ring.is_empty() {
-                // A first key retires nothing but an empty ring.
-                self.domain.check_backlog()?;
-            }
+            self.check_backlog(ring)?;
             let key = control.derive(&self.policy, &self.domain, master)?;
             if let Some(held) = ring.match_for(&key)? {
                 return Ok((None, Rekeyed::Unchanged(held)));
@@ -183,10 +188,7 @@ impl Context {
     /// As [`Self::rekey`]; [`Error::TooManyKeys`].
     pub(crate) fn add_key(&self, master: &MasterKey) -> Result<KeyId> {
         self.change_ring(|ring, control| {
-            if !ring.is_empty() {
-                // A first key retires nothing but an empty ring.
-                self.domain.check_backlog()?;
-            }
+            self.check_backlog(ring)?;
             let key = control.derive(&self.policy, &self.domain, master)?;
             if let Some(held) = ring.match_for(&key)? {
                 return Ok((None, held));

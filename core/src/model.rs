@@ -144,11 +144,7 @@ impl Direction {
             let seat = self.0.seat(Ssrc(ssrc), guard)?;
             let mark = seat.mark(Protocol::Rtp);
             seat.peek(Protocol::Rtp, index, mark)?;
-            let stream = match seat {
-                stream::Seat::Stream(stream) => stream,
-                stream::Seat::Empty(origin) => self.0.admit(Ssrc(ssrc), &origin, guard)?,
-            };
-            stream.track(Protocol::Rtp).reserve(index)
+            self.0.admit(Ssrc(ssrc), &seat, guard)?.track(Protocol::Rtp).reserve(index)
         })
     }
 

@@ -8,7 +8,7 @@ use crate::context::{Context, until_settled};
 use crate::crypto::Frame;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
-use crate::index::{Counter, PacketIndex, SrtcpIndex, Ssrc};
+use crate::index::{Counter, PacketIndex, SrtcpIndex};
 use crate::kernels::{scrub_after_packet, scrubbed};
 use crate::keys::{KeyRing, SessionKeys};
 use crate::stream::{Seat, Stream, Taken};
@@ -73,7 +73,7 @@ fn prepare<'g>(
             let again = context.policy().retransmission;
             let allowed = |error: Error| if again && error == Error::IndexReused { Ok(()) } else { Err(error) };
             seat.peek(protocol, index, mark).map_err(Error::to_sender).or_else(allowed)?;
-            let stream = sit(context, guard, packet.ssrc, &seat)?;
+            let stream = context.admit(packet.ssrc, &seat, guard)?;
             let track = stream.track(protocol);
             track.spend(key, protocol)?;
             track.reserve(index).or_else(allowed).inspect_err(|_| track.count_refused())?;
@@ -84,21 +84,13 @@ fn prepare<'g>(
             if let Seat::Empty(origin) = &seat {
                 origin.next_srtcp.index_for(key.id(), true)?;
             }
-            let stream = sit(context, guard, packet.ssrc, &seat)?;
+            let stream = context.admit(packet.ssrc, &seat, guard)?;
             let (key, index) = next_srtcp(context, guard, stream, ring)?;
             (stream, key, Frame::srtcp(packet.ssrc, index, packet.head, context.policy().encrypts_srtcp()))
         }
     };
     stream.note_key(key.id());
     Ok(Ready { key, frame, shape, body_end })
-}
-
-/// The stream of a seat; a new one if it is empty and this context adds them.
-fn sit<'g>(context: &'g Context, guard: &'g Guard<'_>, ssrc: Ssrc, seat: &Seat<'g>) -> Result<&'g Stream> {
-    match seat {
-        Seat::Stream(stream) => Ok(stream),
-        Seat::Empty(origin) => context.admit(ssrc, origin, guard),
-    }
 }
 
 /// Takes the next SRTCP index, under the newest key: of two threads that see a rekey at different times, the one that is behind follows.

@@ -76,10 +76,7 @@ fn accept<'g>(
     let (key, frame, proof) = verdict.inspect_err(|_| view.count_refused(protocol))?;
 
     key.budget(protocol).check()?;
-    let stream = match &view.seat {
-        Seat::Stream(stream) => stream,
-        Seat::Empty(origin) => context.admit(packet.ssrc, origin, guard)?,
-    };
+    let stream = context.admit(packet.ssrc, &view.seat, guard)?;
     let track = stream.track(protocol);
     track.spend(key, protocol)?;
     track.claim(&proof).inspect_err(|_| track.count_refused())?;

@@ -35,7 +35,7 @@ impl Scenario for Forge {
         let profiles = profiles();
         let threads = run.settings.threads.max(profiles.len());
         let call = |(profile, id)| {
-            let call = Call::new(run.domain, profile, super::ONE_KEY, 1, &mut run.rng(id));
+            let call = Call::new(run.domain, profile, keyflip::Grace::LAST, 1, &mut run.rng(id));
             call.map(Line::new)
         };
         // A line a profile, and each thread has one of its own.

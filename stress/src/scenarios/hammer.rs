@@ -30,7 +30,7 @@ pub struct Hammer {
 
 impl Hammer {
     /// With the grace that loses no packet: one key.
-    pub const LOSSLESS: Self = Self { grace: super::ONE_KEY };
+    pub const LOSSLESS: Self = Self { grace: Grace::LAST };
 }
 
 impl Scenario for Hammer {

@@ -11,7 +11,7 @@ pub mod stall;
 pub mod teardown;
 
 use anyhow::Result;
-use keyflip::{Domain, Grace};
+use keyflip::Domain;
 
 use crate::lanes::Run;
 use crate::report::Counter;
@@ -42,24 +42,12 @@ pub trait Scenario: Sync {
     fn run(&self, run: &Run<'_>) -> Result<()>;
 }
 
-/// The grace that loses no packet where sender and receiver turn together.
-const ONE_KEY: Grace = match Grace::keys(1) {
-    Ok(grace) => grace,
-    Err(_) => Grace::NONE,
+/// All scenarios, in the order in which they run: the parts, then all of them at once.
+pub const ALL: [&dyn Scenario; 9] = {
+    let soak: &dyn Scenario = &soak::Soak { parts: &ALL_BUT_SOAK, waiting: soak::Soak::WAITING };
+    let [captures, hammer, renegotiate, one_stream, teardown, stall, forge, panics] = ALL_BUT_SOAK;
+    [captures, hammer, renegotiate, one_stream, teardown, stall, forge, panics, soak]
 };
-
-/// All scenarios, in the order in which they run.
-pub const ALL: [&dyn Scenario; 9] = [
-    &captures::Captures::SHIPPED,
-    &hammer::Hammer::LOSSLESS,
-    &renegotiate::Renegotiate::LOSSLESS,
-    &one_stream::OneStream::LOSSLESS,
-    &teardown::Teardown { forgets: false },
-    &stall::Stall::SMALL,
-    &forge::Forge { hoards: 0 },
-    &panics::Panics::CLEAN,
-    &soak::Soak { parts: &ALL_BUT_SOAK, waiting: soak::Soak::WAITING },
-];
 
 /// What [`soak`] runs at once.
 const ALL_BUT_SOAK: [&dyn Scenario; 8] = [

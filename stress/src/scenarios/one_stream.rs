@@ -29,7 +29,7 @@ pub struct OneStream {
 
 impl OneStream {
     /// With the grace that loses no packet: one key.
-    pub const LOSSLESS: Self = Self { grace: super::ONE_KEY };
+    pub const LOSSLESS: Self = Self { grace: Grace::LAST };
 }
 
 /// How many spins a thread waits for another at each packet.

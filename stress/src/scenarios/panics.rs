@@ -77,7 +77,7 @@ impl Scenario for Panics {
         silence();
         let lanes = run.settings.threads;
         let mut rng = run.rng(0);
-        let line = Line::new(Call::new(run.domain, any_profile(&mut rng), super::ONE_KEY, lanes, &mut rng)?);
+        let line = Line::new(Call::new(run.domain, any_profile(&mut rng), keyflip::Grace::LAST, lanes, &mut rng)?);
         let lane = |lane| Reckless {
             talker: Talker::new(run, &line, lane, lanes, Manner::default()),
             forgets: self.forgets,

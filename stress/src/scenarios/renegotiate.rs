@@ -26,7 +26,7 @@ pub struct Renegotiate {
 
 impl Renegotiate {
     /// With the grace that loses no packet: one key.
-    pub const LOSSLESS: Self = Self { grace: super::ONE_KEY };
+    pub const LOSSLESS: Self = Self { grace: Grace::LAST };
 }
 
 const TX: &str = "renegotiated TX alone";

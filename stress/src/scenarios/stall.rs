@@ -66,7 +66,7 @@ impl Scenario for Stall {
     fn run(&self, run: &Run<'_>) -> Result<()> {
         let lanes = run.settings.threads;
         let mut rng = run.rng(0);
-        let call = Call::new(run.domain, any_profile(&mut rng), super::ONE_KEY, lanes, &mut rng)?;
+        let call = Call::new(run.domain, any_profile(&mut rng), keyflip::Grace::LAST, lanes, &mut rng)?;
         let line = Line::new(call);
         let mut talkers: Vec<_> =
             (0..lanes).map(|lane| Talker::new(run, &line, lane, lanes, Manner::default())).collect();
@@ -101,7 +101,7 @@ impl Stall {
         feats: &mut Feats<'_>,
     ) -> Result<()> {
         let name = format!("sleeper-{number}");
-        let own = Call::new(run.domain, any_profile(rng), super::ONE_KEY, 1, rng)?;
+        let own = Call::new(run.domain, any_profile(rng), keyflip::Grace::LAST, 1, rng)?;
         let (pair, holds) = (&own.rx, self.holds);
         let mut stream = Stream::new(1, Manner::default(), run.rng(number));
         thread::scope(|scope| {

@@ -46,7 +46,7 @@ impl Scenario for Teardown {
     fn run(&self, run: &Run<'_>) -> Result<()> {
         let threads = run.settings.threads;
         let mut rng = run.rng(0);
-        let call = |domain: &Domain, rng: &mut _| Call::new(domain, any_profile(rng), super::ONE_KEY, 1, rng);
+        let call = |domain: &Domain, rng: &mut _| Call::new(domain, any_profile(rng), keyflip::Grace::LAST, 1, rng);
         let lines = (0..threads).map(|_| Ok(Line::new(call(run.domain, &mut rng)?))).collect::<Result<Vec<_>>>()?;
         let manner = Manner { in_order: true, attacks: 0 };
         let talker = |(lane, line)| Alone(Talker::new(run, line, lane, threads, manner));
