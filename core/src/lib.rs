@@ -96,6 +96,7 @@ pub use error::{Error, Fault, Result};
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};
+pub use kernels::{Kernels, KernelsUnavailable, UnknownKernels};
 pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS};
 pub use outbound::Outbound;
 pub use policy::{Grace, NewStreams, SrtcpEncryption};

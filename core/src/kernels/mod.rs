@@ -1,8 +1,12 @@
 //! What Rust has no words for: machine instructions, and memory below the stack pointer. Beside `epoch`, the only place with `unsafe`.
 
+mod choice;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod cpu;
 mod scrub;
 mod wiped;
 
+pub use choice::{Kernels, KernelsUnavailable, UnknownKernels};
 pub(crate) use scrub::{scrub_after_derivation, scrub_after_packet, scrubbed};
 pub(crate) use wiped::Wiped;
 
