@@ -19,6 +19,7 @@ mod readers;
 mod reclaimer;
 mod slots;
 mod tally;
+mod timers;
 
 pub use domain::{Domain, Guard, SynchronizeError};
 pub(crate) use published::Published;
@@ -26,3 +27,5 @@ pub use readers::PinnedReader;
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use tally::Tally;
 pub use tally::{DomainStats, LatencyHistogram};
+#[expect(unused_imports, reason = "what ends a grace in time implements it")]
+pub(crate) use timers::Task;
