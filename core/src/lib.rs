@@ -60,6 +60,7 @@
     deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)
 )]
 
+mod batch;
 mod buffer;
 mod context;
 mod counters;
@@ -88,6 +89,8 @@ mod table;
 mod unprotect;
 mod wire;
 
+pub use batch::{Outgoing, OutgoingAt, Received, ReceivedAt};
+pub use batch::{protect_batch, protect_batch_in, unprotect_batch, unprotect_batch_in};
 pub use context::Rekeyed;
 pub use counters::RefusedCounts;
 pub use crypto::profile::{Profile, UnknownProfile};
