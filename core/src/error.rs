@@ -70,6 +70,12 @@ pub enum Error {
     /// No batch call has come to this packet yet.
     #[error("packet was not processed yet")]
     NotProcessed,
+    /// A header that does not have the length that its own fields say.
+    #[error("header is shorter or longer than its fields say")]
+    HeaderMismatch,
+    /// More octets are to be replaced than the payload has.
+    #[error("prefix is longer than the payload")]
+    PrefixTooLong,
     /// Two packets of one arena overlap. Nothing was done.
     #[error("packets of one arena overlap")]
     OverlappingPackets,

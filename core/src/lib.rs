@@ -68,6 +68,7 @@ mod crypto;
 #[allow(unsafe_code)]
 mod epoch;
 mod error;
+mod fanout;
 mod inbound;
 mod index;
 mod info;
@@ -78,6 +79,8 @@ mod keys;
 #[doc(hidden)]
 pub mod model;
 mod outbound;
+#[cfg(feature = "rayon")]
+mod parallel;
 mod policy;
 mod primitive;
 mod protect;
@@ -96,12 +99,15 @@ pub use counters::RefusedCounts;
 pub use crypto::profile::{Profile, UnknownProfile};
 pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, SynchronizeError};
 pub use error::{Error, Fault, Result};
+pub use fanout::{Target, fanout};
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};
 pub use kernels::{Kernels, KernelsUnavailable, UnknownKernels};
 pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS};
 pub use outbound::Outbound;
+#[cfg(feature = "rayon")]
+pub use parallel::{par_fanout, par_protect_batch, par_unprotect_batch};
 pub use policy::{Grace, NewStreams, SrtcpEncryption};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};

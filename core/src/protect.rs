@@ -6,6 +6,7 @@
 use crate::buffer::Buffer;
 use crate::context::{Context, until_settled};
 use crate::crypto::Frame;
+use crate::crypto::aes::BLOCK;
 use crate::crypto::many::TagJob;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
@@ -14,6 +15,7 @@ use crate::kernels::{scrub_after_packet, scrubbed};
 use crate::keys::{KeyRing, SessionKeys};
 use crate::stream::{Seat, Stream, Taken};
 use crate::wire::{MAX_PACKET_LEN, Plain, Protocol, Shape};
+use cipher::inout::InOutBuf;
 use core::ops::Range;
 
 /// Protects one packet; returns its new length.
@@ -141,6 +143,26 @@ impl Ready<'_> {
 
     pub(crate) fn encrypt(&self, protocol: Protocol, buffer: &mut Buffer<'_>) {
         self.key.suite(protocol).crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
+    }
+
+    /// Encrypts an RTP payload that is `first` and `rest` into `output`, which is as long as both.
+    pub(crate) fn encrypt_parts(&self, first: &[u8], rest: &[u8], output: &mut [u8]) {
+        let suite = self.key.suite(Protocol::Rtp);
+        // Up to where a block ends, the two meet in the output; from there on, it is straight from one to the other.
+        let meet = first.len().next_multiple_of(BLOCK).min(output.len());
+        let meet = if first.is_empty() { 0 } else { meet };
+        let (begin, end) = output.split_at_mut_checked(meet).unwrap_or_default();
+        for (to, from) in begin.iter_mut().zip(first.iter().chain(rest)) {
+            *to = *from;
+        }
+        if !begin.is_empty() {
+            suite.crypt(&self.frame, begin.into());
+        }
+        let rest = rest.get(meet - first.len()..).unwrap_or_default();
+        let blocks = u16::try_from(meet / BLOCK).unwrap_or(u16::MAX);
+        if let Ok(body) = InOutBuf::new(rest, end) {
+            suite.crypt_from(&self.frame, blocks, body);
+        }
     }
 
     /// Writes what of the trailer is in the clear.
