@@ -41,7 +41,7 @@ const GROUPS_PER_PIN: usize = 4;
 /// # fn main() -> Result<(), keyflip::Error> {
 /// # let domain = Domain::new();
 /// # let key = |octet| MasterKey::take(&mut [octet; 30]);
-/// let session = Session::builder(Profile::Aes128CmSha1_80).outbound(key(7)?).inbound(key(7)?).build(&domain)?;
+/// let session = Session::builder(Profile::Aes128CmSha1_80).outbound(key(7)).inbound(key(7)).build(&domain)?;
 /// let mut packets = [[0u8; 60]; 3];
 /// for (packet, seq) in packets.iter_mut().zip(1..) {
 ///     packet[..4].copy_from_slice(&[0x80, 0, 0, seq]);

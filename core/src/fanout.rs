@@ -92,7 +92,7 @@ impl<'a> Target<'a> {
 /// # fn main() -> Result<(), keyflip::Error> {
 /// # let domain = Domain::new();
 /// let subscriber = |octet| {
-///     Session::builder(Profile::Aes128CmSha1_80).outbound(MasterKey::take(&mut [octet; 30])?).build(&domain)
+///     Session::builder(Profile::Aes128CmSha1_80).outbound(MasterKey::take(&mut [octet; 30])).build(&domain)
 /// };
 /// let subscribers = [subscriber(1)?, subscriber(2)?, subscriber(3)?];
 /// let header = [0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7];

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 /// # use keyflip::{Domain, MasterKey, Profile, Received, Session};
 /// # fn main() -> Result<(), keyflip::Error> {
 /// # let domain = Domain::new();
-/// # let session = Session::builder(Profile::Aes128CmSha1_80).inbound(MasterKey::take(&mut [7; 30])?).build(&domain)?;
+/// # let session = Session::builder(Profile::Aes128CmSha1_80).inbound(MasterKey::take(&mut [7; 30])).build(&domain)?;
 /// # let mut buffers = vec![[0x80u8; 60]; 1000];
 /// let mut packets: Vec<Received<'_>> =
 ///     buffers.iter_mut().map(|packet| Received::rtp(session.inbound(), packet)).collect();

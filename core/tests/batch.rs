@@ -34,7 +34,7 @@ impl Ends {
         let domain = Domain::new();
         let sessions = |inbound: bool| {
             let session = |(at, (profile, mki_len)): (usize, (Profile, usize))| {
-                let key = Key::nth(profile, at as u8, mki_len).master();
+                let key = Key::nth(profile, u8::try_from(at).unwrap(), mki_len).master();
                 let builder = Session::builder(profile).replay_window(64);
                 if inbound { builder.inbound(key) } else { builder.outbound(key) }.build(&domain).unwrap()
             };

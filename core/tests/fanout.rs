@@ -53,7 +53,7 @@ proptest! {
         let domain = Domain::new();
         let sessions = || -> Vec<Session> {
             subscribers.iter().enumerate().map(|(at, Subscriber { profile: (profile, mki_len), .. })| {
-                let key = Key::nth(*profile, at as u8, *mki_len).master();
+                let key = Key::nth(*profile, u8::try_from(at).unwrap(), *mki_len).master();
                 Session::builder(*profile).outbound(key).build(&domain).unwrap()
             }).collect()
         };
