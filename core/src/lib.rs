@@ -97,7 +97,7 @@ pub use batch::{protect_batch, protect_batch_in, unprotect_batch, unprotect_batc
 pub use context::Rekeyed;
 pub use counters::RefusedCounts;
 pub use crypto::profile::{Profile, UnknownProfile};
-pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, SynchronizeError};
+pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, Registry, SynchronizeError};
 pub use error::{Error, Fault, Result};
 pub use fanout::{Target, fanout};
 pub use inbound::Inbound;
