@@ -19,8 +19,11 @@ impl Grace {
     /// None: a replaced key is refused from the rekey on. For a key that is known to others.
     pub const NONE: Self = Self { keys: 0, packets: None };
 
-    /// The key replaced last. The default.
+    /// The key replaced last.
     pub const LAST: Self = Self { keys: 1, packets: None };
+
+    /// The two keys replaced last: a rekey that follows close upon another loses nothing.
+    pub const DEFAULT: Self = Self { keys: 2, packets: None };
 
     /// Up to `keys` replaced keys, 15 at most; one more rekey retires the oldest.
     ///
@@ -49,7 +52,7 @@ impl Grace {
 
 impl Default for Grace {
     fn default() -> Self {
-        Self::LAST
+        Self::DEFAULT
     }
 }
 
@@ -104,7 +107,7 @@ impl Policy {
             max_streams: 4096,
             srtp_encrypted: true,
             srtcp_encryption: SrtcpEncryption::Required,
-            grace: Grace::LAST,
+            grace: Grace::DEFAULT,
             retransmission: false,
             lifetime: KeyLifetime::MAX,
         }

@@ -86,7 +86,7 @@ impl SessionBuilder {
         self
     }
 
-    /// How long replaced inbound keys are accepted; the last one unless said.
+    /// How long replaced inbound keys are accepted; the last two, without a deadline, unless said.
     pub const fn grace(mut self, grace: Grace) -> Self {
         self.policy.grace = grace;
         self
