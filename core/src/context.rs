@@ -6,23 +6,25 @@
 use crate::counters::Refusals;
 use crate::epoch::{Domain, Guard, Published};
 use crate::error::{Error, Result};
-use crate::index::Ssrc;
-use crate::keys::{KeyId, KeyRing, SessionKeys};
-use crate::policy::{Grace, NewStreams, Policy, Windows};
+use crate::index::{Roc, Ssrc};
+use crate::keys::{Held, History, KeyId, KeyRing, Rekeyed, SessionKeys};
+use crate::policy::{Grace, NewStreams, Policy, RocOnRekey};
 use crate::secret::MasterKey;
-use crate::stream::{Origin, Seat, Stream};
-use crate::table::StreamTable;
+use crate::space::{Space, SpaceId};
+use crate::stream::{Mark, Origin, Seat, Stream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+/// The keys of a context, each in its index space.
+pub(crate) type Ring = KeyRing<Space>;
 
 pub(crate) struct Context {
     domain: Domain,
     policy: Policy,
-    windows: Windows,
+    inbound: bool,
     /// Unknown SSRCs get a stream at their first packet.
     adds_streams: bool,
-    ring: Published<KeyRing>,
-    streams: StreamTable,
+    ring: Published<Ring>,
     pub(crate) refusals: Refusals,
     control: Mutex<Control>,
     made: Instant,
@@ -31,6 +33,11 @@ pub(crate) struct Context {
 /// What control operations need to go one after the other.
 struct Control {
     next_key: u64,
+    next_space: u64,
+    /// Where a key goes that has no current one beside it.
+    first_space: Arc<Space>,
+    /// The keys that were in use.
+    history: History,
     /// Outbound: derived, and used by nobody yet.
     staged: Option<Arc<SessionKeys>>,
 }
@@ -42,25 +49,11 @@ impl Control {
         self.next_key += 1;
         Ok(key)
     }
-}
 
-/// What a rekey did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Rekeyed {
-    /// The key is the current one now.
-    Switched(KeyId),
-    /// The context holds this very master key already, in some role. Nothing changed.
-    Unchanged(KeyId),
-}
-
-impl Rekeyed {
-    /// The key that was given.
-    #[must_use]
-    pub const fn key(self) -> KeyId {
-        match self {
-            Self::Switched(key) | Self::Unchanged(key) => key,
-        }
+    /// `key`, in the space of the current one.
+    fn join(&self, ring: &Ring, key: &Arc<SessionKeys>) -> Held<Space> {
+        let alone = |_| Held { key: Arc::clone(key), space: Arc::clone(&self.first_space), probes: None };
+        ring.current().map_or_else(alone, |current| current.beside(key))
     }
 }
 
@@ -76,22 +69,25 @@ impl Context {
             // What was sent under a replaced key is sent: nothing needs it any more.
             policy.grace = Grace::NONE;
         }
-        let mut control = Control { next_key: 0, staged: None };
-        let mut ring = KeyRing::default();
+        let first_space = Space::new(SpaceId(0), domain, policy.max_streams, policy.windows(inbound))?;
+        let mut control =
+            Control { next_key: 0, next_space: 1, first_space, history: History::default(), staged: None };
+        let mut ring = Ring::empty();
         for master in keys {
             let key = control.derive(&policy, domain, master)?;
             if ring.match_for(&key)?.is_none() {
-                ring = if ring.is_empty() { ring.rekeyed(key, 0) } else { ring.with(key)? };
+                let held = control.join(&ring, &key);
+                control.history.note(&key);
+                ring = if ring.is_empty() { ring.rekeyed(held, 0) } else { ring.with(held)? };
             }
         }
         Ok(Self {
             domain: domain.clone(),
             policy,
-            windows: policy.windows(inbound),
+            inbound,
             // A sender knows its own streams. A receiver must not take an SSRC's word for it (P8).
             adds_streams: policy.new_streams == NewStreams::AtFirstPacket && (!inbound || policy.is_authenticated()),
             ring: Published::new(domain, ring),
-            streams: StreamTable::new(domain, policy.max_streams)?,
             refusals: Refusals::default(),
             control: Mutex::new(control),
             made: Instant::now(),
@@ -109,51 +105,44 @@ impl Context {
     // ---- Data path.
 
     #[inline]
-    pub(crate) fn ring<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g KeyRing> {
+    pub(crate) fn ring<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g Ring> {
         self.ring.load(guard)
     }
 
-    /// What `ssrc` has here.
-    #[inline]
-    pub(crate) fn seat<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Seat<'g>> {
-        Ok(Seat::of(self.streams.find(ssrc, guard)?))
-    }
-
-    /// The stream of a seat. One that is empty gets a stream; the one that is there then is returned, whoever made it.
+    /// The stream of a seat in the space of `held`. One that is empty gets a stream; the one that is there then is returned, whoever made it.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownSsrc`] if streams are added by call; [`Error::TooManyStreams`].
-    pub(crate) fn admit<'g>(&'g self, ssrc: Ssrc, seat: &Seat<'g>, guard: &'g Guard<'_>) -> Result<&'g Stream> {
+    pub(crate) fn admit<'g>(
+        &self,
+        held: &'g Held<Space>,
+        ssrc: Ssrc,
+        seat: &Seat<'g>,
+        guard: &'g Guard<'_>,
+    ) -> Result<&'g Stream> {
         match seat {
             Seat::Stream(stream) => Ok(stream),
-            Seat::Empty(_) if !self.adds_streams => Err(Error::UnknownSsrc),
-            Seat::Empty(origin) => self.place(ssrc, origin, guard),
-        }
-    }
-
-    fn place<'g>(&'g self, ssrc: Ssrc, origin: &Origin, guard: &'g Guard<'_>) -> Result<&'g Stream> {
-        let new = |origin: &Origin| Arc::new(Stream::new(ssrc, origin, self.windows));
-        loop {
-            let held = match self.streams.find(ssrc, guard)? {
-                Some(held) => held,
-                None => self.streams.insert(new(origin), guard)?,
-            };
-            let Some(floor) = held.gone() else { return Ok(held) };
-            // The new stream starts above the floor, whatever `origin` says. Somebody else may be first, and somebody may remove that one again.
-            self.streams.replace(held, new(&floor), guard)?;
+            Seat::Empty(origin) if self.adds_streams || held.has_probed(ssrc, guard)? => {
+                held.space.place(ssrc, origin, guard)
+            }
+            Seat::Empty(_) => Err(Error::UnknownSsrc),
         }
     }
 
     // ---- Control: keys.
 
     /// Publishes the ring that `change` makes of the one in use, then retires what it leaves out.
-    fn change_ring<R>(&self, change: impl FnOnce(&KeyRing, &mut Control) -> Result<(Option<KeyRing>, R)>) -> Result<R> {
+    fn change_ring<R>(&self, change: impl FnOnce(&Ring, &mut Control) -> Result<(Option<Ring>, R)>) -> Result<R> {
         let mut control = self.lock();
         let guard = self.domain.pin();
         let ring = self.ring.load(&guard)?;
         let (next, outcome) = change(ring, &mut control)?;
-        if let Some(next) = next {
+        if let Some(mut next) = next {
+            next.compact(|older, newer| newer.inherit(older, &guard))?;
+            for held in next.iter().filter(|held| !ring.iter().any(|before| before.key.id() == held.key.id())) {
+                control.history.note(&held.key);
+            }
             // Before the publication retires the ring: once that is out, it may be dropped at any time.
             ring.retire_missing(&next);
             self.ring.replace(next, &guard)?;
@@ -164,22 +153,55 @@ impl Context {
     /// # Errors
     ///
     /// [`Error::TooManyRetired`], unless `ring` is empty: a first key retires nothing but that.
-    fn check_backlog(&self, ring: &KeyRing) -> Result<()> {
+    fn check_backlog(&self, ring: &Ring) -> Result<()> {
         if ring.is_empty() { Ok(()) } else { self.domain.check_backlog() }
+    }
+
+    /// The place of a key that is to become the current one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyUsedBefore`], [`Error::KeyHistoryFull`], [`Error::CannotProbe`].
+    fn seat_key(
+        &self,
+        ring: &Ring,
+        control: &mut Control,
+        key: &Arc<SessionKeys>,
+        roc: RocOnRekey,
+    ) -> Result<Held<Space>> {
+        if !self.inbound && roc == RocOnRekey::Probe {
+            return Err(Error::CannotProbe);
+        }
+        let keeps = roc == RocOnRekey::Keep || roc == RocOnRekey::Probe && !self.policy.is_authenticated();
+        let (false, Ok(current)) = (keeps, ring.current()) else { return Ok(control.join(ring, key)) };
+        control.history.check_fresh(key)?;
+        let windows = self.policy.windows(self.inbound);
+        let space = Space::new(SpaceId(control.next_space), &self.domain, self.policy.max_streams, windows)?;
+        let guard = self.domain.pin();
+        let probes = (roc == RocOnRekey::Probe).then(|| Arc::new(current.lineage()));
+        if probes.is_none() && !self.adds_streams {
+            // Nobody else will.
+            for ssrc in current.known(&guard)? {
+                space.place(ssrc, &Origin::START, &guard)?;
+            }
+        }
+        control.next_space += 1;
+        Ok(Held { key: Arc::clone(key), space, probes })
     }
 
     /// # Errors
     ///
-    /// [`Error::TooManyRetired`]; key and salt lengths; [`Error::MkiLengthMismatch`], [`Error::DuplicateMki`].
-    pub(crate) fn rekey(&self, master: &MasterKey) -> Result<Rekeyed> {
+    /// [`Error::TooManyRetired`]; key and salt lengths; [`Error::MkiLengthMismatch`], [`Error::DuplicateMki`]; [`Error::KeyUsedBefore`],
+    /// [`Error::KeyHistoryFull`], [`Error::CannotProbe`].
+    pub(crate) fn rekey(&self, master: &MasterKey, roc: RocOnRekey) -> Result<Rekeyed> {
         self.change_ring(|ring, control| {
             self.check_backlog(ring)?;
             let key = control.derive(&self.policy, &self.domain, master)?;
             if let Some(held) = ring.match_for(&key)? {
                 return Ok((None, Rekeyed::Unchanged(held)));
             }
-            let id = key.id();
-            Ok((Some(ring.rekeyed(key, self.policy.grace.count())), Rekeyed::Switched(id)))
+            let held = self.seat_key(ring, control, &key, roc)?;
+            Ok((Some(ring.rekeyed(held, self.policy.grace.count())), Rekeyed::Switched(key.id())))
         })
     }
 
@@ -193,8 +215,7 @@ impl Context {
             if let Some(held) = ring.match_for(&key)? {
                 return Ok((None, held));
             }
-            let id = key.id();
-            Ok((Some(ring.with(key)?), id))
+            Ok((Some(ring.with(control.join(ring, &key))?), key.id()))
         })
     }
 
@@ -206,7 +227,7 @@ impl Context {
     }
 
     pub(crate) fn end_grace(&self) -> Result<()> {
-        self.change_ring(|ring, _| Ok((ring.without_grace(), ())))
+        self.change_ring(|ring, _| Ok((ring.without_grace(|_| true), ())))
     }
 
     /// Derives a key for [`Self::activate_staged`]. It takes the place of one staged before.
@@ -229,20 +250,21 @@ impl Context {
 
     /// # Errors
     ///
-    /// [`Error::NoStagedKey`]; [`Error::TooManyRetired`]; [`Error::DuplicateMki`] and [`Error::MkiLengthMismatch`] by keys added since.
-    pub(crate) fn activate_staged(&self) -> Result<Rekeyed> {
+    /// [`Error::NoStagedKey`]; [`Error::TooManyRetired`]; [`Error::DuplicateMki`] and [`Error::MkiLengthMismatch`] by keys added since;
+    /// [`Error::KeyUsedBefore`], [`Error::KeyHistoryFull`], [`Error::CannotProbe`].
+    pub(crate) fn activate_staged(&self, roc: RocOnRekey) -> Result<Rekeyed> {
         self.change_ring(|ring, control| {
-            let key = control.staged.as_ref().ok_or(Error::NoStagedKey)?;
+            let key = Arc::clone(control.staged.as_ref().ok_or(Error::NoStagedKey)?);
             self.domain.check_backlog()?;
-            let held = ring.match_for(key)?;
-            let Some(key) = control.staged.take() else { return Err(Error::NoStagedKey) };
-            Ok(match held {
+            let changed = match ring.match_for(&key)? {
                 Some(held) => (None, Rekeyed::Unchanged(held)),
                 None => {
-                    let id = key.id();
-                    (Some(ring.rekeyed(key, self.policy.grace.count())), Rekeyed::Switched(id))
+                    let held = self.seat_key(ring, control, &key, roc)?;
+                    (Some(ring.rekeyed(held, self.policy.grace.count())), Rekeyed::Switched(key.id()))
                 }
-            })
+            };
+            control.staged = None;
+            Ok(changed)
         })
     }
 
@@ -252,55 +274,97 @@ impl Context {
     pub(crate) fn switch_to(&self, id: KeyId) -> Result<()> {
         self.change_ring(|ring, _| {
             self.domain.check_backlog()?;
-            Ok((ring.switched_to(id)?, ()))
+            let next = if self.inbound { ring.promoted(id, self.policy.grace.count()) } else { ring.switched_to(id) };
+            Ok((next?, ()))
         })
     }
 
     // ---- Control: streams.
 
+    /// Calls `visit` with the spaces in use, that of the current key first.
+    fn in_spaces<R>(&self, visit: impl FnOnce(&[&Arc<Space>], &Guard<'_>) -> Result<R>) -> Result<R> {
+        let control = self.lock();
+        let guard = self.domain.pin();
+        let mut spaces = self.ring.load(&guard)?.spaces();
+        if self.ring.load(&guard)?.current().is_err() {
+            spaces.retain(|space| !Arc::ptr_eq(space, &control.first_space));
+            spaces.insert(0, &control.first_space);
+        }
+        visit(&spaces, &guard)
+    }
+
+    /// Adds a stream to the space of the current key.
+    ///
     /// # Errors
     ///
     /// [`Error::StreamExists`], [`Error::TooManyStreams`], [`Error::IndexBackward`] below the floor of an earlier life.
     pub(crate) fn add_stream(&self, ssrc: Ssrc, origin: &Origin) -> Result<()> {
-        let _control = self.lock();
-        let guard = self.domain.pin();
-        let Some(held) = self.streams.find(ssrc, &guard)? else {
-            return self.place(ssrc, origin, &guard).map(drop);
-        };
-        let origin = origin.above(&held.gone().ok_or(Error::StreamExists)?)?;
-        let stream = Arc::new(Stream::new(ssrc, &origin, self.windows));
-        if self.streams.replace(held, stream, &guard)? { Ok(()) } else { Err(Error::StreamExists) }
+        self.in_spaces(|spaces, guard| spaces.first().ok_or(Error::NoKey)?.add(ssrc, origin, guard))
     }
 
+    /// Removes a stream from all spaces.
+    ///
     /// # Errors
     ///
     /// [`Error::NoSuchStream`].
     pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
-        let _control = self.lock();
-        let guard = self.domain.pin();
-        let held = self.live(ssrc, &guard)?;
-        // Closed first: nothing is claimed from here on, so the floor holds all that was accepted. If a packet has brought the stream back by
-        // then, above its floor, it stays.
-        let floor = Stream::floor(ssrc, &held.close());
-        self.streams.replace(held, Arc::new(floor), &guard).map(drop)
+        let removed = self.in_spaces(|spaces, guard| {
+            spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, guard)?))
+        })?;
+        if removed { Ok(()) } else { Err(Error::NoSuchStream) }
     }
 
-    /// The stream of an SSRC, for control operations.
+    /// The rollover counter of a stream, in the newest space that knows it.
     ///
     /// # Errors
     ///
     /// [`Error::NoSuchStream`].
-    pub(crate) fn live<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<&'g Stream> {
-        self.seat(ssrc, guard)?.stream().ok_or(Error::NoSuchStream)
+    pub(crate) fn roc(&self, ssrc: Ssrc) -> Result<Roc> {
+        let mut known = None;
+        self.in_spaces(|spaces, guard| {
+            for space in spaces {
+                let Some(stream) = space.seat(ssrc, guard)?.stream() else { continue };
+                let (rtp, _) = stream.counts();
+                known = known.or(Some(rtp.cycle));
+                if rtp.highest_index.is_some() || rtp.cycle > 0 {
+                    return Ok(Some(rtp.cycle));
+                }
+            }
+            Ok(known)
+        })?
+        .map(Roc)
+        .ok_or(Error::NoSuchStream)
     }
 
-    /// Calls `visit` with every stream, under the control mutex. The second argument is the time, on the clock of [`Self::since`].
+    /// Moves a stream on to cycle `roc`, in the space of the current key. If it has sent nothing in that yet, it starts there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`], [`Error::IndexBackward`], [`Error::TooManyStreams`].
+    pub(crate) fn set_roc(&self, ssrc: Ssrc, roc: Roc) -> Result<()> {
+        self.in_spaces(|spaces, guard| {
+            let (current, others) = spaces.split_first().ok_or(Error::NoKey)?;
+            if let Some(stream) = current.seat(ssrc, guard)?.stream() {
+                return stream.set_roc(roc);
+            }
+            let mut lives = others.iter().map(|space| space.seat(ssrc, guard));
+            if !lives.any(|seat| seat.is_ok_and(|seat| seat.stream().is_some())) {
+                return Err(Error::NoSuchStream);
+            }
+            current.place(ssrc, &Origin { srtp: Mark::cycle(roc.0), ..Origin::START }, guard)?.set_roc(roc)
+        })
+    }
+
+    /// Calls `visit` with every stream, under the control mutex: those in the space of the current key first. The second argument is the time, on
+    /// the clock of [`Self::since`].
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&Stream, u64)) -> Result<()> {
-        let _control = self.lock();
-        let guard = self.domain.pin();
-        let now = u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.streams.iter(&guard)?.filter(|stream| stream.gone().is_none()).for_each(|stream| visit(stream, now));
-        Ok(())
+        self.in_spaces(|spaces, guard| {
+            let now = u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            for space in spaces {
+                space.live(guard)?.for_each(|stream| visit(stream, now));
+            }
+            Ok(())
+        })
     }
 
     /// A time of [`Self::for_each`]'s clock.
@@ -312,16 +376,4 @@ impl Context {
         // Nothing under it is left half done by a panic: the ring changes by one swap.
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Tries again if the stream was removed between look-up and claim. Removed again and again, it is as if it had never been there.
-pub(crate) fn until_settled<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    const ATTEMPTS: usize = 16;
-    for _ in 0..ATTEMPTS {
-        match attempt() {
-            Err(Error::NoSuchStream) => {}
-            settled => return settled,
-        }
-    }
-    Err(Error::UnknownSsrc)
 }

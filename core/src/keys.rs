@@ -3,10 +3,12 @@
 //! A master key becomes one [`SessionKeys`]: the derived keys of both protocols (RFC 3711 4.3). A [`KeyRing`] says which of them a context
 //! uses and in which role. A change makes a new ring that shares the keys that stay; a key is gone when the last ring that names it is.
 
+mod history;
 mod ring;
 
+pub(crate) use history::History;
 pub use ring::KeyRole;
-pub(crate) use ring::{KeyRing, Usable};
+pub(crate) use ring::{Held, KeyRing, Usable};
 
 use crate::crypto::Suite;
 use crate::crypto::kdf::{IDENTITY, Prf};
@@ -34,6 +36,26 @@ pub struct KeyId(pub(crate) u64);
 impl KeyId {
     /// No key has it.
     pub(crate) const NONE: Self = Self(u64::MAX);
+}
+
+/// What a rekey did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rekeyed {
+    /// The key is the current one now.
+    Switched(KeyId),
+    /// The context holds this very master key already, in some role. Nothing changed.
+    Unchanged(KeyId),
+}
+
+impl Rekeyed {
+    /// The key that was given.
+    #[must_use]
+    pub const fn key(self) -> KeyId {
+        match self {
+            Self::Switched(key) | Self::Unchanged(key) => key,
+        }
+    }
 }
 
 /// How many packets a master key may protect (RFC 3711 9.2), per protocol.
@@ -225,3 +247,6 @@ impl fmt::Debug for SessionKeys {
         f.debug_struct("SessionKeys").field("id", &self.id).field("mki", &self.mki).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,8 @@
 //!   session  inbound  outbound  info             what users hold
 //!   protect  unprotect                           the two paths
 //!   context                                      one direction: keys, streams, policy
-//!   table                                        SSRC -> stream
+//!   space                                        SSRC -> stream, in the index space of some keys
+//!   table                                        the same, lock-free
 //!   stream                                       indices and replay lists of one SSRC
 //!   policy  counters
 //!   keys                                         session keys, key rings
@@ -87,6 +88,7 @@ mod protect;
 mod replay;
 mod secret;
 mod session;
+mod space;
 mod stream;
 mod table;
 mod unprotect;
@@ -94,7 +96,6 @@ mod wire;
 
 pub use batch::{Outgoing, OutgoingAt, Received, ReceivedAt};
 pub use batch::{protect_batch, protect_batch_in, unprotect_batch, unprotect_batch_in};
-pub use context::Rekeyed;
 pub use counters::RefusedCounts;
 pub use crypto::profile::{Profile, UnknownProfile};
 pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, Registry, SynchronizeError};
@@ -104,13 +105,14 @@ pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};
 pub use kernels::{Kernels, KernelsUnavailable, UnknownKernels};
-pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS};
+pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
 pub use outbound::Outbound;
 #[cfg(feature = "rayon")]
 pub use parallel::{par_fanout, par_protect_batch, par_unprotect_batch};
-pub use policy::{Grace, NewStreams, SrtcpEncryption};
+pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};
+pub use space::SpaceId;
 pub use stream::TrackInfo;
 pub use wire::MAX_PACKET_LEN;
 

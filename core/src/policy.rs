@@ -19,8 +19,11 @@ impl Grace {
     /// None: a replaced key is refused from the rekey on. For a key that is known to others.
     pub const NONE: Self = Self { keys: 0, packets: None };
 
-    /// The key replaced last. The default.
+    /// The key replaced last.
     pub const LAST: Self = Self { keys: 1, packets: None };
+
+    /// The two keys replaced last: a rekey that follows close upon another loses nothing.
+    pub const DEFAULT: Self = Self { keys: 2, packets: None };
 
     /// Up to `keys` replaced keys, 15 at most; one more rekey retires the oldest.
     ///
@@ -49,8 +52,28 @@ impl Grace {
 
 impl Default for Grace {
     fn default() -> Self {
-        Self::LAST
+        Self::DEFAULT
     }
+}
+
+/// What becomes of rollover counters, SRTCP indices and replay lists at a rekey (P4).
+///
+/// An *index space* of an SSRC is its highest index and its replay list, for SRTP and for SRTCP. Each key is in a space: in it, each index is
+/// accepted, or sent, once. Packets in flight under a key in grace are judged in that key's space, whatever the current one does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RocOnRekey {
+    /// The key joins the space of the current one: indices go on. This is what RFC 3711 asks (3.3.1: a rekey does not touch the rollover counter).
+    #[default]
+    Keep,
+    /// The key opens a space of its own: each stream begins afresh, at rollover counter 0 and SRTCP index 0, as peers do that follow RFC 4568 7.1.4
+    /// or make a new context for each key.
+    Reset,
+    /// Inbound only: each stream's first SRTP packet under the key that authenticates, with the counter that goes on or with 0, says what its sender
+    /// does. Where both say the same, they are the same from there on.
+    ///
+    /// The key has a space of its own, whose streams start where the first packet is found. SRTCP packets carry their index: in that
+    /// space they start wherever the peer does. Without authentication there is nothing to tell by, and the counter is kept.
+    Probe,
 }
 
 /// What to do about SSRCs nobody announced.
@@ -90,6 +113,8 @@ pub(crate) struct Policy {
     pub(crate) srtp_encrypted: bool,
     pub(crate) srtcp_encryption: SrtcpEncryption,
     pub(crate) grace: Grace,
+    pub(crate) inbound_roc: RocOnRekey,
+    pub(crate) outbound_roc: RocOnRekey,
     pub(crate) retransmission: bool,
     pub(crate) lifetime: KeyLifetime,
 }
@@ -104,7 +129,9 @@ impl Policy {
             max_streams: 4096,
             srtp_encrypted: true,
             srtcp_encryption: SrtcpEncryption::Required,
-            grace: Grace::LAST,
+            grace: Grace::DEFAULT,
+            inbound_roc: RocOnRekey::Keep,
+            outbound_roc: RocOnRekey::Keep,
             retransmission: false,
             lifetime: KeyLifetime::MAX,
         }
@@ -112,7 +139,7 @@ impl Policy {
 
     /// # Errors
     ///
-    /// [`Error::BadReplayWindow`], [`Error::BadStreamBound`], [`Error::BadKeyLifetime`].
+    /// [`Error::BadReplayWindow`], [`Error::BadStreamBound`], [`Error::BadKeyLifetime`], [`Error::CannotProbe`].
     pub(crate) fn check(self) -> Result<Self> {
         const MOST_STREAMS: usize = 1 << 24;
         if !WINDOWS.contains(&self.srtp_window) || !WINDOWS.contains(&self.srtcp_window) {
@@ -120,6 +147,9 @@ impl Policy {
         }
         if !(1..=MOST_STREAMS).contains(&self.max_streams) {
             return Err(Error::BadStreamBound);
+        }
+        if self.outbound_roc == RocOnRekey::Probe {
+            return Err(Error::CannotProbe);
         }
         self.lifetime.check()?;
         Ok(self)

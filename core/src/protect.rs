@@ -4,7 +4,7 @@
 //! is taken once, so no two packets leave under one key, SSRC and index (P6), unless the caller vouched for them to be the same.
 
 use crate::buffer::Buffer;
-use crate::context::{Context, until_settled};
+use crate::context::Context;
 use crate::crypto::Frame;
 use crate::crypto::aes::BLOCK;
 use crate::crypto::many::TagJob;
@@ -12,11 +12,13 @@ use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::index::{Counter, PacketIndex, SrtcpIndex};
 use crate::kernels::{scrub_after_packet, scrubbed};
-use crate::keys::{KeyRing, SessionKeys};
+use crate::keys::{Held, SessionKeys};
+use crate::space::{Space, until_settled};
 use crate::stream::{Seat, Stream, Taken};
 use crate::wire::{MAX_PACKET_LEN, Plain, Protocol, Shape};
 use cipher::inout::InOutBuf;
 use core::ops::Range;
+use std::sync::Arc;
 
 /// Protects one packet; returns its new length.
 pub(crate) fn protect(
@@ -78,10 +80,11 @@ fn prepare<'g>(
     if body_end + shape.overhead() > room {
         return Err(Error::OutputTooSmall);
     }
-    let key = ring.current()?;
+    let held = ring.current()?;
+    let key = &*held.key;
     key.budget(protocol).check()?;
 
-    let seat = context.seat(packet.ssrc, guard)?;
+    let seat = held.space.seat(packet.ssrc, guard)?;
     let (stream, key, frame) = match protocol {
         Protocol::Rtp => {
             let mark = seat.mark(protocol);
@@ -89,7 +92,7 @@ fn prepare<'g>(
             let again = context.policy().retransmission;
             let allowed = |error: Error| if again && error == Error::IndexReused { Ok(()) } else { Err(error) };
             seat.peek(protocol, index, mark).map_err(Error::to_sender).or_else(allowed)?;
-            let stream = context.admit(packet.ssrc, &seat, guard)?;
+            let stream = context.admit(held, packet.ssrc, &seat, guard)?;
             let track = stream.track(protocol);
             track.spend(key, protocol)?;
             track.reserve(index).or_else(allowed).inspect_err(|_| track.count_refused())?;
@@ -100,8 +103,8 @@ fn prepare<'g>(
             if let Seat::Empty(origin) = &seat {
                 origin.next_srtcp.index_for(key.id(), true)?;
             }
-            let stream = context.admit(packet.ssrc, &seat, guard)?;
-            let (key, index) = next_srtcp(context, guard, stream, ring)?;
+            let stream = context.admit(held, packet.ssrc, &seat, guard)?;
+            let (key, index) = next_srtcp(context, guard, stream, held)?;
             (stream, key, Frame::srtcp(packet.ssrc, index, packet.head, context.policy().encrypts_srtcp()))
         }
     };
@@ -110,22 +113,29 @@ fn prepare<'g>(
 }
 
 /// Takes the next SRTCP index, under the newest key: of two threads that see a rekey at different times, the one that is behind follows.
+///
+/// # Errors
+///
+/// [`Error::NoSuchStream`] if the newest key is in another space: the stream is to be looked up once more.
 fn next_srtcp<'g>(
     context: &'g Context,
     guard: &'g Guard<'_>,
     stream: &Stream,
-    mut ring: &'g KeyRing,
+    mut held: &'g Held<Space>,
 ) -> Result<(&'g SessionKeys, SrtcpIndex)> {
     let mut current = false;
     loop {
-        let key = ring.current()?;
+        let key = &*held.key;
         stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)?;
         match stream.take_srtcp_index(key.id(), current)? {
             Taken::Index(index) => return Ok((key, index)),
             Taken::KeyReplaced => {
-                let newer = context.ring(guard)?;
-                current = core::ptr::eq(newer, ring);
-                ring = newer;
+                let newer = context.ring(guard)?.current()?;
+                if !Arc::ptr_eq(&newer.space, &held.space) {
+                    return Err(Error::NoSuchStream);
+                }
+                current = newer.key.id() == key.id();
+                held = newer;
             }
         }
     }

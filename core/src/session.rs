@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::inbound::Inbound;
 use crate::keys::KeyLifetime;
 use crate::outbound::Outbound;
-use crate::policy::{Grace, NewStreams, Policy, SrtcpEncryption};
+use crate::policy::{Grace, NewStreams, Policy, RocOnRekey, SrtcpEncryption};
 use crate::secret::MasterKey;
 use std::sync::Arc;
 
@@ -79,16 +79,28 @@ impl SessionBuilder {
         self
     }
 
-    /// How many streams each direction holds at most, the floors of removed ones included: 1 to 2^24, 4096 unless said. A full table refuses, and never
-    /// evicts.
+    /// How many streams each direction holds at most in an index space, the floors of removed ones included: 1 to 2^24, 4096 unless said. A full table
+    /// refuses, and never evicts. There is one space, but for [`RocOnRekey::Reset`] and [`RocOnRekey::Probe`], where each key in use may have one.
     pub const fn max_streams(mut self, streams: usize) -> Self {
         self.policy.max_streams = streams;
         self
     }
 
-    /// How long replaced inbound keys are accepted; the last one unless said.
+    /// How long replaced inbound keys are accepted; the last two, without a deadline, unless said.
     pub const fn grace(mut self, grace: Grace) -> Self {
         self.policy.grace = grace;
+        self
+    }
+
+    /// What becomes of the peer's rollover counters and SRTCP indices at an inbound rekey; [`RocOnRekey::Keep`] unless said.
+    pub const fn inbound_roc_on_rekey(mut self, roc: RocOnRekey) -> Self {
+        self.policy.inbound_roc = roc;
+        self
+    }
+
+    /// What becomes of our rollover counters and SRTCP indices at an outbound rekey, [`RocOnRekey::Keep`] or [`RocOnRekey::Reset`]; `Keep` unless said.
+    pub const fn outbound_roc_on_rekey(mut self, roc: RocOnRekey) -> Self {
+        self.policy.outbound_roc = roc;
         self
     }
 
@@ -126,7 +138,7 @@ impl SessionBuilder {
     /// # Errors
     ///
     /// [`Error::BadReplayWindow`](crate::Error::BadReplayWindow), [`Error::BadStreamBound`](crate::Error::BadStreamBound),
-    /// [`Error::BadKeyLifetime`](crate::Error::BadKeyLifetime); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
+    /// [`Error::BadKeyLifetime`](crate::Error::BadKeyLifetime), [`Error::CannotProbe`](crate::Error::CannotProbe); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
     pub fn build(self, domain: &Domain) -> Result<Session> {
         let inbound = Context::new(domain, self.policy, true, &self.inbound)?;
         let outbound = Context::new(domain, self.policy, false, self.outbound.as_slice())?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors, from the ground up. A module imports from lower floors only; a folder is one module.
-const FLOORS: [&[&str]; 15] = [
+const FLOORS: [&[&str]; 16] = [
     &["error", "primitive"],
     &["index", "secret"],
     &["wire", "buffer", "replay", "kernels"],
@@ -14,6 +14,7 @@ const FLOORS: [&[&str]; 15] = [
     &["policy", "counters"],
     &["stream"],
     &["table"],
+    &["space"],
     &["context"],
     &["protect", "unprotect", "info"],
     &["inbound", "outbound"],

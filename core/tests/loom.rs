@@ -411,7 +411,7 @@ fn removal_beside_claims(claims: usize) {
         spawn(move || direction.claim(1, 4, &domain.pin()))
     };
     let handles = (0..claims).map(claim).collect();
-    direction.remove_stream(1).unwrap();
+    assert_eq!(direction.remove_stream(1, &domain.pin()), Ok(true));
     let outcomes = join(handles);
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
     let guard = domain.pin();

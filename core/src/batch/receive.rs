@@ -48,5 +48,5 @@ pub(super) fn group<'c>(guard: &Guard<'_>, items: &mut impl Items<'c>) {
 fn open<'c: 'g, 'g>(guard: &'g Guard<'_>, items: &impl Items<'c>, at: usize) -> Option<Opened<'g>> {
     let (context, protocol) = items.owner(at).ok()?;
     let octets = items.storage(at).ok()?;
-    Opened::new(context, guard, protocol, octets, octets.len()).ok()
+    Opened::new(context, guard, protocol, octets, octets.len())
 }

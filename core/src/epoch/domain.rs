@@ -26,7 +26,7 @@ pub struct Domain(Arc<Inner>);
 
 /// Names a domain. Structures keep it instead of a handle, so that what waits in a domain's queue does not keep the domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct DomainId(u64);
+pub(crate) struct DomainId(u64);
 
 pub(super) struct Inner {
     id: DomainId,
@@ -225,7 +225,7 @@ impl Domain {
         self.0.tally()
     }
 
-    pub(super) fn id(&self) -> DomainId {
+    pub(crate) fn id(&self) -> DomainId {
         self.0.id
     }
 

@@ -22,11 +22,12 @@ mod slots;
 mod tally;
 mod timers;
 
+pub(crate) use domain::DomainId;
 pub use domain::{Domain, Guard, SynchronizeError};
 pub(crate) use published::Published;
 pub use readers::PinnedReader;
 pub use registry::Registry;
-pub(crate) use slots::{Slot, Slots};
+pub(crate) use slots::{Single, Slot, Slots};
 pub(crate) use tally::Tally;
 pub use tally::{DomainStats, LatencyHistogram};
 #[expect(unused_imports, reason = "what ends a grace in time implements it")]

@@ -77,6 +77,17 @@ impl Track {
         Ok(())
     }
 
+    /// Says where the indices of an undecided track are: at `mark`, that of a packet which was authenticated and is about to be claimed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`] if somebody else has said so, or the stream is being removed: it is to be looked at once more.
+    pub(crate) fn decide(&self, mark: Mark) -> Result<()> {
+        // AcqRel: as in `take`. Relaxed on failure: nothing is done then.
+        let decided = self.mark.compare_exchange(Mark::cycle(0).0, mark.0, Ordering::AcqRel, Ordering::Relaxed);
+        decided.map(drop).map_err(|_| Error::NoSuchStream)
+    }
+
     /// Moves on to cycle `cycle`, keeping the low bits of the highest index.
     pub(super) fn set_cycle(&self, counter: Counter, cycle: u32) -> Result<()> {
         let mut seen = self.mark();

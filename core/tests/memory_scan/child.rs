@@ -163,7 +163,7 @@ impl Subject {
         }
         self.session = Some(self.with_keys("build", move |keys| {
             let [tx, rx] = keys.try_into().unwrap();
-            let builder = Session::builder(profile).outbound(tx).inbound(rx).grace(Grace::default());
+            let builder = Session::builder(profile).outbound(tx).inbound(rx).grace(Grace::LAST);
             builder.build(&domain).unwrap()
         }));
         if !profile.is_authenticated() {
