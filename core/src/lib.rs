@@ -44,9 +44,9 @@
 //!   stream                                       indices and replay lists of one SSRC
 //!   policy  counters
 //!   keys                                         session keys, key rings
-//!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)
-//!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (scrub wiped)
-//!   index  secret
+//!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)   secret
+//!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (scrub vault)
+//!   index
 //!   error  primitive
 //! ```
 //!
@@ -96,6 +96,7 @@ pub use error::{Error, Fault, Result};
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};
+pub use kernels::KeyMemory;
 pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS};
 pub use outbound::Outbound;
 pub use policy::{Grace, NewStreams, SrtcpEncryption};

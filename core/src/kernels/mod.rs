@@ -1,10 +1,11 @@
-//! What Rust has no words for: machine instructions, and memory below the stack pointer. Beside `epoch`, the only place with `unsafe`.
+//! What Rust has no words for: machine instructions, and memory below the stack pointer, and pages of one's own. Beside `epoch`, the only place with `unsafe`.
 
 mod scrub;
-mod wiped;
+mod vault;
 
 pub(crate) use scrub::{scrub_after_derivation, scrub_after_packet, scrubbed};
-pub(crate) use wiped::Wiped;
+pub use vault::KeyMemory;
+pub(crate) use vault::Vaulted;
 
 #[cfg(all(test, target_arch = "x86_64", not(miri)))]
 mod tests;

@@ -1,9 +1,7 @@
-//! How deep calls reach, seen by paint on the stack; and that places are wiped whole.
+//! How deep calls reach, seen by paint on the stack.
 
-use super::Wiped;
 use crate::{Domain, MasterKey, Profile, Roc, Session};
 use core::arch::asm;
-use core::mem::{MaybeUninit, size_of};
 
 /// Deeper than anything here reaches.
 const PAINTED: usize = 512 * 1024;
@@ -145,23 +143,4 @@ fn p10_every_form_of_the_scrub_reaches_its_depth() {
         check_scrub::<4096>(with_avx512::<4096>);
         check_scrub::<65536>(with_avx512::<65536>);
     }
-}
-
-#[test]
-fn a_place_is_wiped_whole() {
-    #[expect(dead_code)]
-    enum Either {
-        Small(u8),
-        Large([u8; 64]),
-    }
-    let mut place = MaybeUninit::<Wiped<Either>>::uninit();
-    let octets = place.as_mut_ptr().cast::<u8>();
-    // SAFETY: within the place.
-    unsafe { octets.write_bytes(0xee, size_of::<Wiped<Either>>()) };
-    place.write(Wiped::new(Either::Small(0xee)));
-    // SAFETY: it was just written.
-    unsafe { place.assume_init_drop() };
-    // SAFETY: every octet was written, by the fill and by the wipe.
-    let left = unsafe { core::slice::from_raw_parts(octets, size_of::<Wiped<Either>>()) };
-    assert!(left.iter().all(|octet| *octet == 0), "{left:x?}");
 }
