@@ -3,7 +3,7 @@
 mod scrub;
 mod vault;
 
-pub(crate) use scrub::{scrub_after_derivation, scrub_after_packet, scrubbed};
+pub(crate) use scrub::{on_scrubbed_stack, scrub_after_derivation, scrub_after_packet, scrubbed};
 pub use vault::KeyMemory;
 pub(crate) use vault::Vaulted;
 

@@ -46,6 +46,7 @@ unsafe impl<T: Send + ?Sized> Send for Vaulted<T> {}
 unsafe impl<T: Sync + ?Sized> Sync for Vaulted<T> {}
 
 impl<T> Vaulted<T> {
+    #[inline(always)]
     pub(crate) fn new(value: T) -> Self {
         const { assert!(align_of::<T>() <= LINE) };
         let (place, slab) = slot(size_of::<T>());
