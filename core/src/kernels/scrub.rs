@@ -16,10 +16,10 @@ const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 16 * 1024 } else { 3 * 1
 
 /// The same of the calls that derive keys. Control operations are rare enough for a margin, and a derivation is
 /// scrubbed once, when it is done.
-const DERIVATION_DEPTH: usize = if cfg!(debug_assertions) { 48 * 1024 } else { 8 * 1024 };
+pub(super) const DERIVATION_DEPTH: usize = if cfg!(debug_assertions) { 48 * 1024 } else { 8 * 1024 };
 
 /// How deep the constructors reach whose values are moved to a key's place.
-const CONSTRUCTION_DEPTH: usize = if cfg!(debug_assertions) { 16 * 1024 } else { 5 * 1024 };
+pub(super) const CONSTRUCTION_DEPTH: usize = if cfg!(debug_assertions) { 24 * 1024 } else { 5 * 1024 };
 
 /// Does `work`, and then `scrub` of what it left.
 #[inline(always)]

@@ -70,7 +70,7 @@ fn a_value_is_dropped_once_and_before_its_slot_is_wiped() {
     struct Says(Arc<()>, [u8; 7 * LINE]);
     impl Drop for Says {
         fn drop(&mut self) {
-            assert_eq!(self.1, [7; 7 * LINE]);
+            assert_eq!((Arc::strong_count(&self.0), self.1), (2, [7; 7 * LINE]));
         }
     }
     let count = Arc::new(());
