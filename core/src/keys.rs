@@ -10,24 +10,18 @@ pub(crate) use history::History;
 pub use ring::KeyRole;
 pub(crate) use ring::{Held, KeyRing, Usable};
 
-use crate::crypto::Suite;
-use crate::crypto::kdf::{IDENTITY, Prf};
 use crate::crypto::profile::Spec;
+use crate::crypto::{Suite, Suites};
 use crate::epoch::Tally;
 use crate::error::{Error, Result};
-use crate::kernels::{Wiped, scrub_after_derivation, scrubbed};
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::secret::MasterKey;
 use crate::wire::Protocol;
 use core::fmt;
 use std::sync::Arc;
-use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
 
 /// How many keys a ring holds: the current, those in grace, and those added.
 pub const MAX_KEYS: usize = 16;
-
-const IDENTITY_LEN: usize = 16;
 
 /// Names a key within its context. Never reused; a later key has a higher one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,16 +126,13 @@ impl Budget {
     }
 }
 
-/// The session keys of one master key. Wiped when dropped.
+/// The session keys of one master key, in a slot of the vault. Wiped when dropped.
 pub(crate) struct SessionKeys {
-    srtp: Wiped<Suite>,
-    srtcp: Wiped<Suite>,
+    suites: Suites,
     srtp_budget: Budget,
     srtcp_budget: Budget,
     id: KeyId,
     mki: Box<[u8]>,
-    /// Tells master keys apart without keeping them: derived like a session key, under a label of its own.
-    identity: [u8; IDENTITY_LEN],
     /// Counted as retired already.
     retired: AtomicBool,
     /// The last to be dropped, after all that is wiped.
@@ -158,7 +149,7 @@ impl Drop for Counted {
 }
 
 impl SessionKeys {
-    /// Derives the session keys, in the allocation that keeps them.
+    /// Derives the session keys, in the slot that keeps them.
     ///
     /// # Errors
     ///
@@ -172,29 +163,18 @@ impl SessionKeys {
     ) -> Result<Arc<Self>> {
         let (key, salt) = master.split(spec.key_len, spec.salt_len)?;
         let mut keys = Arc::new(Self {
-            srtp: Wiped::new(Suite::vacant(spec)),
-            srtcp: Wiped::new(Suite::vacant(spec)),
+            suites: Suites::vacant(spec),
             srtp_budget: Budget(AtomicU64::new(lifetime.srtp_packets)),
             srtcp_budget: Budget(AtomicU64::new(lifetime.srtcp_packets)),
             id,
             mki: master.mki().into(),
-            identity: [0; IDENTITY_LEN],
             retired: AtomicBool::new(false),
             counted: Counted(Arc::clone(tally)),
         });
         tally.key_created();
         let filled = Arc::get_mut(&mut keys).ok_or(Error::NoKey)?;
-        scrubbed(scrub_after_derivation, || filled.fill(key, salt, spec))?;
+        filled.suites.derive(key, salt, spec)?;
         Ok(keys)
-    }
-
-    fn fill(&mut self, master_key: &[u8], master_salt: &[u8], spec: Spec) -> Result<()> {
-        let mut prf = Prf::vacant();
-        prf.set_key(master_key, master_salt)?;
-        self.srtp.derive(&prf, Protocol::Rtp.labels(), spec.key_len)?;
-        self.srtcp.derive(&prf, Protocol::Rtcp.labels(), spec.key_len)?;
-        prf.derive(IDENTITY, &mut self.identity);
-        Ok(())
     }
 
     pub(crate) const fn id(&self) -> KeyId {
@@ -205,11 +185,9 @@ impl SessionKeys {
         &self.mki
     }
 
-    pub(crate) fn suite(&self, protocol: Protocol) -> &Suite {
-        match protocol {
-            Protocol::Rtp => &self.srtp,
-            Protocol::Rtcp => &self.srtcp,
-        }
+    #[inline]
+    pub(crate) fn suite(&self, protocol: Protocol) -> Suite<'_> {
+        self.suites.of(protocol)
     }
 
     pub(crate) const fn budget(&self, protocol: Protocol) -> &Budget {
@@ -221,7 +199,7 @@ impl SessionKeys {
 
     /// Whether both come from the same master key and salt, in constant time.
     fn same_master(&self, other: &Self) -> bool {
-        self.identity.ct_eq(&other.identity).into()
+        self.suites.same_master(&other.suites)
     }
 
     /// Counts the key as retired, once.
@@ -237,7 +215,6 @@ impl Drop for SessionKeys {
     fn drop(&mut self) {
         // A key that never came into use, or goes with its context, retires here.
         self.retire();
-        self.identity.zeroize();
         // The suites are wiped as the fields are dropped, in their order.
     }
 }

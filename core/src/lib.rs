@@ -45,9 +45,9 @@
 //!   stream                                       indices and replay lists of one SSRC
 //!   policy  counters
 //!   keys                                         session keys, key rings
-//!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)
-//!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (scrub wiped)
-//!   index  secret
+//!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)   secret
+//!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (scrub vault)
+//!   index
 //!   error  primitive
 //! ```
 //!
@@ -104,7 +104,7 @@ pub use fanout::{Target, fanout};
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};
-pub use kernels::{Kernels, KernelsUnavailable, UnknownKernels};
+pub use kernels::{Kernels, KernelsUnavailable, KeyMemory, UnknownKernels};
 pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
 pub use outbound::Outbound;
 #[cfg(feature = "rayon")]

@@ -1,17 +1,18 @@
 //! Master keys on their way in.
 
 use crate::error::{Error, Result};
+use crate::kernels::Vaulted;
 use core::fmt;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 /// The longest MKI (the limit libsrtp and GStreamer share; RFC 3711 sets none).
 pub const MAX_MKI_LEN: usize = 128;
 
 /// A master key with its master salt and, if keys are told apart by one, its MKI (RFC 3711 3.2.1).
 ///
-/// The secret octets live in one heap allocation that is wiped on drop. There is no way to read them back, and no `Clone`.
+/// The secret octets lie in memory of their own ([`KeyMemory`](crate::KeyMemory)), which is wiped on drop. There is no way to read them back, and no `Clone`.
 pub struct MasterKey {
-    material: Zeroizing<Box<[u8]>>,
+    material: Vaulted<[u8]>,
     /// Where the key ends, if the caller said so.
     key_len: Option<usize>,
     mki: Box<[u8]>,
@@ -47,7 +48,7 @@ impl MasterKey {
     fn collect(parts: &mut [&mut [u8]], key_len: Option<usize>) -> Self {
         let len = parts.iter().map(|part| part.len()).sum();
         // Sized up front: a growing vector would leave unwiped copies behind.
-        let mut material = Zeroizing::new(vec![0; len].into_boxed_slice());
+        let mut material = Vaulted::zeroed(len);
         let mut rest = &mut material[..];
         for part in parts {
             let (here, after) = rest.split_at_mut(part.len());

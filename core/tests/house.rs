@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 /// The floors, from the ground up. A module imports from lower floors only; a folder is one module.
 const FLOORS: [&[&str]; 16] = [
     &["error", "primitive"],
-    &["index", "secret"],
+    &["index"],
     &["wire", "buffer", "replay", "kernels"],
-    &["crypto", "epoch"],
+    &["crypto", "epoch", "secret"],
     &["keys"],
     &["policy", "counters"],
     &["stream"],

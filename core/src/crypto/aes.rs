@@ -3,7 +3,7 @@
 //! The portable form: the `aes` and `ctr` crates, which use the machine's AES instructions where there are any.
 
 use crate::error::{Error, Result};
-use crate::kernels::{scrub_after_derivation, scrubbed};
+use crate::kernels::on_scrubbed_stack;
 use ::aes::{Aes128Enc, Aes192Enc, Aes256Enc};
 use cipher::array::{Array, sizes::U16};
 use cipher::inout::InOutBuf;
@@ -40,7 +40,7 @@ impl Aes {
     ///
     /// As [`Self::new`].
     pub(crate) fn expand_in(place: &mut Option<Self>, key: &[u8]) -> Result<()> {
-        scrubbed(scrub_after_derivation, || Self::new(key).map(|aes| *place = Some(aes)))
+        on_scrubbed_stack(|| Self::new(key).map(|aes| *place = Some(aes)))
     }
 
     /// XORs `data` with the keystream that starts at `block`, counting in all 128 bits.

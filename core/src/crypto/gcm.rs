@@ -8,7 +8,7 @@ use super::aes_cm::derive_aes;
 use super::kdf::{Labels, Prf};
 use super::{Frame, MAX_TAG_LEN};
 use crate::error::Result;
-use crate::kernels::{scrub_after_derivation, scrubbed};
+use crate::kernels::on_scrubbed_stack;
 use cipher::inout::InOutBuf;
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
@@ -40,7 +40,7 @@ impl AesGcm {
     /// Keys GHASH by the cipher, in its place (see [`Aes::expand_in`]).
     fn key_ghash(&mut self) {
         let (Some(aes), place) = (&self.aes, &mut self.ghash) else { return };
-        scrubbed(scrub_after_derivation, || {
+        on_scrubbed_stack(|| {
             let mut h = Zeroizing::new([0; BLOCK]);
             aes.encrypt_block(&mut h);
             *place = Some(GHash::new((&*h).into()));

@@ -5,7 +5,6 @@
 
 use super::kdf::{Labels, Prf};
 use super::{MAX_TAG_LEN, Suffix};
-use crate::kernels::{scrub_after_derivation, scrubbed};
 use sha1::block_api::compress;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -44,7 +43,7 @@ impl HmacSha1 {
                 *octet ^= key;
             }
             *state = INITIAL;
-            scrubbed(scrub_after_derivation, || compress(state, core::slice::from_ref(&*block)));
+            compress(state, core::slice::from_ref(&*block));
         }
     }
 

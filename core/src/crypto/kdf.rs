@@ -2,7 +2,6 @@
 
 use super::aes::{Aes, BLOCK};
 use crate::error::Result;
-use crate::kernels::{scrub_after_derivation, scrubbed};
 use zeroize::Zeroizing;
 
 /// Octets of a master salt, padded if the profile's is shorter.
@@ -50,18 +49,26 @@ impl Prf {
         Aes::expand_in(&mut self.aes, master_key)
     }
 
-    /// Fills `output` with what the label derives.
+    /// Fills `output` with what the label derives: the keystream from `(label XOR salt) * 2^16` on, a few blocks of it.
     pub(crate) fn derive(&self, label: u8, output: &mut [u8]) {
-        let mut block = Zeroizing::new([0u8; BLOCK]);
-        for (to, from) in block.iter_mut().zip(self.salt.iter()) {
+        let mut input = Zeroizing::new([0u8; BLOCK]);
+        for (to, from) in input.iter_mut().zip(self.salt.iter()) {
             *to = *from;
         }
-        if let Some(octet) = block.get_mut(LABEL_AT) {
+        if let Some(octet) = input.get_mut(LABEL_AT) {
             *octet ^= label;
         }
         output.fill(0);
-        if let Some(aes) = &self.aes {
-            scrubbed(scrub_after_derivation, || aes.counter_mode_128(&block, output.into()));
+        let Some(aes) = &self.aes else { return };
+        for (count, part) in (0u16..).zip(output.chunks_mut(BLOCK)) {
+            let mut block = input.clone();
+            if let Some(end) = block.last_chunk_mut() {
+                *end = count.to_be_bytes();
+            }
+            aes.encrypt_block(&mut block);
+            for (to, from) in part.iter_mut().zip(block.iter()) {
+                *to = *from;
+            }
         }
     }
 }

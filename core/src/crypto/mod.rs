@@ -1,6 +1,6 @@
 //! The suites: what turns a body into ciphertext and a packet into a tag, written once for RTP and RTCP.
 //!
-//! 1. A [`Suite`] is immutable. It knows no stream, no index and no wire format; a [`Frame`] tells it what it needs of a packet.
+//! 1. A [`Suite`] is immutable, a view of [`Suites`]. It knows no stream, no index and no wire format; a [`Frame`] tells it what it needs of a packet.
 //! 2. Encryption and decryption are the same XOR with keystream ([`Suite::crypt`]), which cannot fail, and never checks: the tag over the
 //!    protected octets ([`Suite::tag`], [`Suite::verify`]) is a step of its own, so that a receiver can claim the index between the two.
 //! 3. Only [`Suite::verify`], and its like for many packets in [`many`], make an [`Authenticated`], which a receiver must show to claim an index.
@@ -12,6 +12,7 @@ pub(crate) mod hmac;
 pub(crate) mod kdf;
 pub(crate) mod many;
 pub(crate) mod profile;
+mod suites;
 
 use crate::error::{Error, Result};
 use crate::index::{PacketIndex, SrtcpIndex, Ssrc};
@@ -21,9 +22,9 @@ use aes_cm::AesCm;
 use cipher::inout::InOutBuf;
 use gcm::AesGcm;
 use hmac::HmacSha1;
-use kdf::{Labels, Prf};
-use profile::{CipherKind, Spec};
+use kdf::Labels;
 use subtle::ConstantTimeEq;
+pub(crate) use suites::Suites;
 use zeroize::Zeroizing;
 
 /// What a suite needs to know of a packet beside its octets.
@@ -92,43 +93,18 @@ impl Authenticated {
 /// The longest tag of any suite, before truncation.
 const MAX_TAG_LEN: usize = 20;
 
-/// The session keys of one protocol, made ready for use.
-pub(crate) enum Suite {
+/// The session keys of one protocol, made ready for use: a view into the slot that keeps them.
+#[derive(Clone, Copy)]
+pub(crate) enum Suite<'k> {
     /// NULL or AES-CM, with HMAC-SHA1.
-    Hmac { cipher: Option<AesCm>, mac: HmacSha1 },
+    Hmac { cipher: Option<&'k AesCm>, mac: &'k HmacSha1 },
     /// AES-GCM.
-    Gcm(AesGcm),
+    Gcm(&'k AesGcm),
     /// No cipher and no authentication.
     Unprotected,
 }
 
-impl Suite {
-    /// A suite of the profile's kind, with room for its keys but without them.
-    pub(crate) fn vacant(spec: Spec) -> Self {
-        match spec.cipher {
-            CipherKind::Null if spec.srtp_tag_len == 0 => Self::Unprotected,
-            CipherKind::Null => Self::Hmac { cipher: None, mac: HmacSha1::vacant() },
-            CipherKind::AesCm => Self::Hmac { cipher: Some(AesCm::vacant()), mac: HmacSha1::vacant() },
-            CipherKind::AesGcm => Self::Gcm(AesGcm::vacant()),
-        }
-    }
-
-    /// Derives the session keys into their places (RFC 3711 4.3).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::WrongKeyLength`] if no AES has keys of `key_len` octets.
-    pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
-        match self {
-            Self::Hmac { cipher, mac } => {
-                mac.derive(prf, labels);
-                cipher.as_mut().map_or(Ok(()), |cipher| cipher.derive(prf, labels, key_len))
-            }
-            Self::Gcm(gcm) => gcm.derive(prf, labels, key_len),
-            Self::Unprotected => Ok(()),
-        }
-    }
-
+impl Suite<'_> {
     /// Encrypts or decrypts a body.
     pub(crate) fn crypt(&self, frame: &Frame, body: InOutBuf<'_, '_, u8>) {
         self.crypt_from(frame, 0, body);

@@ -1,6 +1,7 @@
 //! The known answers below the level of packets: keystreams, key derivation, HMAC, and packets given by their session keys.
 
 use super::aes::Aes;
+use super::kdf::Prf;
 use super::*;
 use crate::index::{Roc, SeqNum};
 use crate::wire::{Protected, Shape};
@@ -108,7 +109,7 @@ fn rfc2202_hmac_sha1() {
 fn check_gcm(vector: &Vector, protocol: Protocol) {
     let (plain, protected) = (vector.hex("plaintext"), vector.hex("protected"));
     let gcm = AesGcm::from_session_keys(&vector.hex("session_key"), vector.hex("session_salt").try_into().unwrap());
-    let suite = Suite::Gcm(gcm);
+    let suite = Suite::Gcm(&gcm);
     let shape = Shape { protocol, tag: 16, mki: 0, tag_first: true };
     let packet = Protected::parse(shape, &protected).unwrap();
     let encrypted = vector.fields["encrypted"].as_bool().unwrap();

@@ -1,12 +1,15 @@
-//! How deep calls reach, seen by paint on the stack; and that places are wiped whole.
+//! How deep calls reach, seen by paint on the stack.
 
-use super::Wiped;
+use super::scrub::{CONSTRUCTION_DEPTH, DERIVATION_DEPTH};
+use crate::crypto::Suites;
+use crate::crypto::aes::Aes;
 use crate::{Domain, MasterKey, Profile, Roc, Session};
 use core::arch::asm;
-use core::mem::{MaybeUninit, size_of};
 
 /// Deeper than anything here reaches.
 const PAINTED: usize = 512 * 1024;
+/// The frame of who scrubs, and what aligning costs.
+const SLACK: usize = 1024;
 const PAINT: u64 = 0xa5c3_5a3c_a5c3_5a3c;
 
 /// What `work` wrote below the stack pointer: how deep, in octets, and how many octets above that it left as they were.
@@ -121,8 +124,6 @@ fn p10_no_packet_reaches_deeper_than_its_scrub() {
 /// Whether a scrub overwrites all of its depth, and how far beyond it writes, in octets.
 fn check_scrub<const DEPTH: usize>(scrub: unsafe fn()) {
     with_room(move || {
-        // Its frame, and what aligning costs.
-        const SLACK: usize = 1024;
         let (written, untouched) = reach(&mut || {
             // SAFETY: the thread has room, and the test asked for the feature.
             unsafe { scrub() };
@@ -146,22 +147,20 @@ fn p10_every_form_of_the_scrub_reaches_its_depth() {
         check_scrub::<65536>(with_avx512::<65536>);
     }
 }
-
+/// If the work reached deeper than the scrub before or after it, so would what is written.
 #[test]
-fn a_place_is_wiped_whole() {
-    #[expect(dead_code)]
-    enum Either {
-        Small(u8),
-        Large([u8; 64]),
-    }
-    let mut place = MaybeUninit::<Wiped<Either>>::uninit();
-    let octets = place.as_mut_ptr().cast::<u8>();
-    // SAFETY: within the place.
-    unsafe { octets.write_bytes(0xee, size_of::<Wiped<Either>>()) };
-    place.write(Wiped::new(Either::Small(0xee)));
-    // SAFETY: it was just written.
-    unsafe { place.assume_init_drop() };
-    // SAFETY: every octet was written, by the fill and by the wipe.
-    let left = unsafe { core::slice::from_raw_parts(octets, size_of::<Wiped<Either>>()) };
-    assert!(left.iter().all(|octet| *octet == 0), "{left:x?}");
+fn p10_no_derivation_reaches_deeper_than_its_scrubs() {
+    with_room(|| {
+        for profile in Profile::ALL {
+            let spec = profile.spec();
+            let (key, salt) = (vec![7; spec.key_len], vec![8; spec.salt_len]);
+            let within = |depth: usize, written: usize| {
+                assert!((depth..depth + SLACK).contains(&written), "{profile}: {written} of {depth}");
+            };
+            let mut schedule = None;
+            within(CONSTRUCTION_DEPTH, reach(&mut || Aes::expand_in(&mut schedule, &key).unwrap()).0);
+            let mut suites = Suites::vacant(spec);
+            within(DERIVATION_DEPTH, reach(&mut || suites.derive(&key, &salt, spec).unwrap()).0);
+        }
+    });
 }
