@@ -7,7 +7,7 @@ use crate::counters::Refusals;
 use crate::epoch::{Domain, Guard, Published};
 use crate::error::{Error, Result};
 use crate::index::Ssrc;
-use crate::keys::{KeyId, KeyRing, SessionKeys};
+use crate::keys::{KeyId, KeyLifetime, KeyRing, SessionKeys};
 use crate::policy::{Grace, NewStreams, Policy, Windows};
 use crate::secret::MasterKey;
 use crate::stream::{Origin, Seat, Stream};
@@ -38,7 +38,10 @@ struct Control {
 impl Control {
     fn derive(&mut self, policy: &Policy, domain: &Domain, master: &MasterKey) -> Result<Arc<SessionKeys>> {
         let id = KeyId(self.next_key);
-        let key = SessionKeys::derive(policy.spec, master, id, policy.lifetime, domain.tally())?;
+        let most = master.lifetime().unwrap_or(u64::MAX);
+        let KeyLifetime { srtp_packets, srtcp_packets } = policy.lifetime;
+        let lifetime = KeyLifetime { srtp_packets: srtp_packets.min(most), srtcp_packets: srtcp_packets.min(most) };
+        let key = SessionKeys::derive(policy.spec, master, id, lifetime, domain.tally())?;
         self.next_key += 1;
         Ok(key)
     }

@@ -37,7 +37,7 @@
 //!
 //! ```text
 //!   model                                        what model checking sees, built for it alone
-//!   session  inbound  outbound  info             what users hold
+//!   session  held  inbound  outbound  info       what users hold
 //!   protect  unprotect                           the two paths
 //!   context                                      one direction: keys, streams, policy
 //!   table                                        SSRC -> stream
@@ -45,7 +45,7 @@
 //!   policy  counters
 //!   keys                                         session keys, key rings
 //!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)
-//!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (scrub wiped)
+//!   wire/ (rtp rtcp)  classify  buffer  replay  kernels/    kernels/ (scrub wiped)
 //!   index  secret
 //!   error  primitive
 //! ```
@@ -61,12 +61,14 @@
 )]
 
 mod buffer;
+mod classify;
 mod context;
 mod counters;
 mod crypto;
 #[allow(unsafe_code)]
 mod epoch;
 mod error;
+mod held;
 mod inbound;
 mod index;
 mod info;
@@ -88,11 +90,13 @@ mod table;
 mod unprotect;
 mod wire;
 
+pub use classify::{Kind, classify};
 pub use context::Rekeyed;
 pub use counters::RefusedCounts;
 pub use crypto::profile::{Profile, UnknownProfile};
 pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, SynchronizeError};
 pub use error::{Error, Fault, Result};
+pub use held::PacketBuf;
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 13] = [
     &["error", "primitive"],
     &["index", "secret"],
-    &["wire", "buffer", "replay", "kernels"],
+    &["wire", "classify", "buffer", "replay", "kernels"],
     &["crypto", "epoch"],
     &["keys"],
     &["policy", "counters"],
@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 13] = [
     &["context"],
     &["protect", "unprotect", "info"],
     &["inbound", "outbound"],
-    &["session"],
+    &["session", "held"],
     &["model"],
 ];
 
