@@ -37,6 +37,7 @@
 //!
 //! ```text
 //!   model                                        what model checking sees, built for it alone
+//!   keying/ (dtls sdes)                          where keys come from
 //!   session  held  inbound  outbound  info       what users hold
 //!   protect  unprotect                           the two paths
 //!   context                                      one direction: keys, streams, policy
@@ -74,6 +75,7 @@ mod index;
 mod info;
 #[allow(unsafe_code)]
 mod kernels;
+mod keying;
 mod keys;
 #[cfg(crossbeam_loom)]
 #[doc(hidden)]
@@ -100,6 +102,7 @@ pub use held::PacketBuf;
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};
+pub use keying::dtls;
 pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS};
 pub use outbound::Outbound;
 pub use policy::{Grace, NewStreams, SrtcpEncryption};
