@@ -102,7 +102,7 @@ pub use held::PacketBuf;
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};
-pub use keying::dtls;
+pub use keying::{dtls, sdes};
 pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS};
 pub use outbound::Outbound;
 pub use policy::{Grace, NewStreams, SrtcpEncryption};

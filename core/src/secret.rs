@@ -8,7 +8,7 @@ use zeroize::{Zeroize, Zeroizing};
 pub const MAX_MKI_LEN: usize = 128;
 
 /// The most SRTP packets under one master key (RFC 3711 9.2).
-const MAX_LIFETIME: u64 = 1 << 48;
+pub(crate) const MAX_LIFETIME: u64 = 1 << 48;
 
 /// A master key with its master salt and, if keys are told apart by one, its MKI (RFC 3711 3.2.1).
 ///
@@ -91,6 +91,17 @@ impl MasterKey {
             return Err(Error::WrongKeyAndSaltLength);
         }
         Ok(self.material.split_at(key_len))
+    }
+
+    /// Both parts, one behind the other.
+    pub(crate) fn material(&self) -> &[u8] {
+        &self.material
+    }
+
+    /// Another one of the same octets: for keys that signalling has to tell as well as to use.
+    pub(crate) fn duplicate(&self) -> Self {
+        let Self { material, key_len, mki, lifetime } = self;
+        Self { material: material.clone(), key_len: *key_len, mki: mki.clone(), lifetime: *lifetime }
     }
 
     pub(crate) fn mki(&self) -> &[u8] {

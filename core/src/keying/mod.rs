@@ -3,3 +3,4 @@
 //! Signalling is the application's. Here are the parts that touch keys, or that go wrong in ways that only show as silence: formats, lengths, orders.
 
 pub mod dtls;
+pub mod sdes;

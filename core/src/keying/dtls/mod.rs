@@ -134,7 +134,7 @@ impl Keys {
     /// # Errors
     ///
     /// [`Error::MkiTooLong`](crate::Error::MkiTooLong) above [`MAX_MKI_LEN`](crate::MAX_MKI_LEN) octets, of the 255 that the extension has room for.
-    pub fn with_mki(self, mki: &[u8]) -> crate::Result<Self> {
+    pub fn with_mki(self, mki: &[u8]) -> crate::error::Result<Self> {
         Ok(Self { outbound: self.outbound.with_mki(mki)?, inbound: self.inbound.with_mki(mki)? })
     }
 }

@@ -189,7 +189,8 @@ fn model(body: &[u8]) -> Option<UseSrtp> {
     for _ in 0..list / 2 {
         profiles.push(ProtectionProfile(u16::try_from((octets.next()? << 8) + octets.next()?).unwrap()));
     }
-    let mki: Vec<u8> = (0..octets.next()?).map(|_| octets.next().map(|octet| octet as u8)).collect::<Option<_>>()?;
+    let mki: Vec<u8> =
+        (0..octets.next()?).map(|_| octets.next().and_then(|octet| u8::try_from(octet).ok())).collect::<Option<_>>()?;
     (list > 0 && list % 2 == 0 && octets.next().is_none()).then_some(UseSrtp { profiles, mki })
 }
 
