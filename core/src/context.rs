@@ -7,7 +7,7 @@ use crate::counters::Refusals;
 use crate::epoch::{Domain, Guard, Published};
 use crate::error::{Error, Result};
 use crate::index::{Roc, Ssrc};
-use crate::keys::{Held, History, KeyId, KeyRing, Rekeyed, SessionKeys};
+use crate::keys::{Held, History, KeyId, KeyLifetime, KeyRing, Rekeyed, SessionKeys};
 use crate::policy::{Grace, NewStreams, Policy, RocOnRekey};
 use crate::secret::MasterKey;
 use crate::space::{Space, SpaceId};
@@ -45,7 +45,10 @@ struct Control {
 impl Control {
     fn derive(&mut self, policy: &Policy, domain: &Domain, master: &MasterKey) -> Result<Arc<SessionKeys>> {
         let id = KeyId(self.next_key);
-        let key = SessionKeys::derive(policy.spec, master, id, policy.lifetime, domain.tally())?;
+        let most = master.lifetime().unwrap_or(u64::MAX);
+        let KeyLifetime { srtp_packets, srtcp_packets } = policy.lifetime;
+        let lifetime = KeyLifetime { srtp_packets: srtp_packets.min(most), srtcp_packets: srtcp_packets.min(most) };
+        let key = SessionKeys::derive(policy.spec, master, id, lifetime, domain.tally())?;
         self.next_key += 1;
         Ok(key)
     }

@@ -37,7 +37,8 @@
 //!
 //! ```text
 //!   model                                        what model checking sees, built for it alone
-//!   session  inbound  outbound  info             what users hold
+//!   keying/ (dtls sdes)                          where keys come from
+//!   session  held  inbound  outbound  info       what users hold
 //!   protect  unprotect                           the two paths
 //!   context                                      one direction: keys, streams, policy
 //!   space                                        SSRC -> stream, in the index space of some keys
@@ -46,7 +47,7 @@
 //!   policy  counters
 //!   keys                                         session keys, key rings
 //!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)   secret
-//!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (scrub vault)
+//!   wire/ (rtp rtcp)  classify  buffer  replay   kernels/ (scrub vault)
 //!   index
 //!   error  primitive
 //! ```
@@ -63,6 +64,7 @@
 
 mod batch;
 mod buffer;
+mod classify;
 mod context;
 mod counters;
 mod crypto;
@@ -70,11 +72,13 @@ mod crypto;
 mod epoch;
 mod error;
 mod fanout;
+mod held;
 mod inbound;
 mod index;
 mod info;
 #[allow(unsafe_code)]
 mod kernels;
+mod keying;
 mod keys;
 #[cfg(crossbeam_loom)]
 #[doc(hidden)]
@@ -96,15 +100,18 @@ mod wire;
 
 pub use batch::{Outgoing, OutgoingAt, Received, ReceivedAt};
 pub use batch::{protect_batch, protect_batch_in, unprotect_batch, unprotect_batch_in};
+pub use classify::{Kind, classify};
 pub use counters::RefusedCounts;
 pub use crypto::profile::{Profile, UnknownProfile};
 pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, Registry, SynchronizeError};
 pub use error::{Error, Fault, Result};
 pub use fanout::{Target, fanout};
+pub use held::PacketBuf;
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};
 pub use kernels::{Kernels, KernelsUnavailable, KeyMemory, UnknownKernels};
+pub use keying::{dtls, sdes};
 pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
 pub use outbound::Outbound;
 #[cfg(feature = "rayon")]

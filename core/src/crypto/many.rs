@@ -12,7 +12,7 @@ pub(crate) const AT_ONCE: usize = 64;
 
 /// One packet's tag, to be computed.
 pub(crate) struct TagJob<'a> {
-    pub(crate) suite: &'a Suite,
+    pub(crate) suite: Suite<'a>,
     pub(crate) frame: &'a Frame,
     /// The protected octets, `head || body`.
     pub(crate) protected: &'a [u8],
@@ -52,7 +52,7 @@ pub(crate) fn tags(jobs: &[TagJob<'_>]) -> ArrayVec<FullTag, AT_ONCE> {
     let mut places: ArrayVec<u8, AT_ONCE> = ArrayVec::new();
     for at in in_order_of_length(jobs) {
         let (Some(job), Some(tag)) = (jobs.get(usize::from(at)), tags.get_mut(usize::from(at))) else { continue };
-        match job.suite {
+        match &job.suite {
             Suite::Hmac { mac, .. } => {
                 let (Suffix::Roc(suffix) | Suffix::Word(suffix)) = job.frame.suffix;
                 lanes.push(mac.job(job.protected, suffix));
@@ -86,6 +86,7 @@ mod tests {
     use super::*;
     use crate::crypto::profile::Profile;
     use crate::index::{PacketIndex, Ssrc};
+    use crate::wire::Protocol;
     use proptest::prelude::*;
 
     proptest! {
@@ -93,12 +94,12 @@ mod tests {
         #[test]
         fn many_tags_are_the_tags_of_each(lens in prop::collection::vec(0usize..1500, 0..=AT_ONCE), seed: u8) {
             let suites = [Profile::Aes128CmSha1_80, Profile::AeadAes128Gcm, Profile::NullSha1_80]
-                .map(|profile| super::super::tests::suite_of(profile, seed));
+                .map(|profile| super::super::tests::suites_of(profile, seed));
             let octets: Vec<u8> = (0..=250u8).cycle().take(2000).map(|octet| octet ^ seed).collect();
             let frames: Vec<Frame> = (0u32..).take(lens.len())
                 .map(|at| Frame::srtp(Ssrc(at), PacketIndex::from_estimate(u64::from(at) << 14), 0, true)).collect();
             let jobs: Vec<TagJob<'_>> = lens.iter().zip(&frames).enumerate()
-                .map(|(at, (len, frame))| TagJob { suite: &suites[at % 3], frame, protected: &octets[at..at + len] }).collect();
+                .map(|(at, (len, frame))| TagJob { suite: suites[at % 3].of(Protocol::Rtp), frame, protected: &octets[at..at + len] }).collect();
             for (job, tag) in jobs.iter().zip(tags(&jobs)) {
                 let mut alone = [0; MAX_TAG_LEN];
                 job.suite.tag(job.frame, job.protected, &mut alone);

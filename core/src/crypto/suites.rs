@@ -92,7 +92,8 @@ impl Suites {
         self.identity().ct_eq(other.identity()).into()
     }
 
-    fn identity(&self) -> &[u8; IDENTITY_LEN] {
+    /// Tells master keys apart.
+    pub(crate) fn identity(&self) -> &[u8; IDENTITY_LEN] {
         match self {
             Self::Null(both) => &both.identity,
             Self::Cm(both) => &both.identity,

@@ -57,7 +57,7 @@ impl History {
 }
 
 fn trace(key: &SessionKeys) -> Trace {
-    let (one, other) = key.identity.split_at(size_of::<Trace>());
+    let (one, other) = key.suites.identity().split_at(size_of::<Trace>());
     let mut trace = Trace::default();
     for ((to, one), other) in trace.iter_mut().zip(one).zip(other) {
         *to = one ^ other;
