@@ -103,15 +103,16 @@ fn next_srtcp<'g>(
     let mut current = false;
     loop {
         let key = ring.current()?;
-        stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)?;
-        match stream.take_srtcp_index(key.id(), current)? {
-            Taken::Index(index) => return Ok((key, index)),
-            Taken::KeyReplaced => {
-                let newer = context.ring(guard)?;
-                current = core::ptr::eq(newer, ring);
-                ring = newer;
+        // Asked first, so that a refusal costs the key no packet.
+        if stream.may_take_srtcp_index(key.id(), current)? {
+            stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)?;
+            if let Taken::Index(index) = stream.take_srtcp_index(key.id(), current)? {
+                return Ok((key, index));
             }
         }
+        let newer = context.ring(guard)?;
+        current = core::ptr::eq(newer, ring);
+        ring = newer;
     }
 }
 
