@@ -126,18 +126,19 @@ fn next_srtcp<'g>(
     let mut current = false;
     loop {
         let key = &*held.key;
-        stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)?;
-        match stream.take_srtcp_index(key.id(), current)? {
-            Taken::Index(index) => return Ok((key, index)),
-            Taken::KeyReplaced => {
-                let newer = context.ring(guard)?.current()?;
-                if !Arc::ptr_eq(&newer.space, &held.space) {
-                    return Err(Error::NoSuchStream);
-                }
-                current = newer.key.id() == key.id();
-                held = newer;
+        // Asked first, so that a refusal costs the key no packet.
+        if stream.may_take_srtcp_index(key.id(), current)? {
+            stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)?;
+            if let Taken::Index(index) = stream.take_srtcp_index(key.id(), current)? {
+                return Ok((key, index));
             }
         }
+        let newer = context.ring(guard)?.current()?;
+        if !Arc::ptr_eq(&newer.space, &held.space) {
+            return Err(Error::NoSuchStream);
+        }
+        current = newer.key.id() == key.id();
+        held = newer;
     }
 }
 

@@ -222,6 +222,15 @@ impl Stream {
         self.srtp.set_cycle(Counter::SRTP, roc.0)
     }
 
+    /// Whether [`Self::take_srtcp_index`] would give one out now; not if a newer key has sent. Another thread may be faster.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::take_srtcp_index`].
+    pub(crate) fn may_take_srtcp_index(&self, key: KeyId, current: bool) -> Result<bool> {
+        Ok(self.next_srtcp.peek(key, current)?.is_some())
+    }
+
     /// Gives out the next SRTCP index, to be sent under `key`; `current` as [`SrtcpSender::take`] has it.
     ///
     /// # Errors

@@ -933,6 +933,27 @@ fn p07_the_srtcp_index_passes_its_end_under_a_fresh_key_only() {
 }
 
 #[test]
+fn p07_a_refused_srtcp_packet_costs_the_key_nothing() {
+    // Few enough that a stream leases them one by one.
+    const PACKETS: u64 = 5;
+    let lifetime = KeyLifetime { srtcp_packets: PACKETS, ..KeyLifetime::MAX };
+    let pair = Pair::with(Profile::AeadAes128Gcm, 0, |builder| builder.key_lifetime(lifetime));
+    pair.outbound().add_stream(SSRC, Roc(0), 0x7fff_ffff).unwrap();
+    pair.send(Protocol::Rtcp, SSRC, 1);
+    let left = || pair.outbound().packets_left(pair.outbound().keys()[0].id).unwrap().srtcp_packets;
+    assert_eq!(left(), PACKETS - 1);
+    for _ in 0..PACKETS {
+        assert_eq!(seal(pair.outbound(), Protocol::Rtcp, &rtcp(SSRC, 2)), Err(Error::SrtcpIndexExhausted));
+        assert_eq!(left(), PACKETS - 1);
+    }
+    // Other streams have it still.
+    for number in 1..5 {
+        pair.send(Protocol::Rtcp, SSRC + 1, number);
+    }
+    assert_eq!(seal(pair.outbound(), Protocol::Rtcp, &rtcp(SSRC + 1, 5)), Err(Error::KeyExpired));
+}
+
+#[test]
 fn p07_a_receiver_takes_srtcp_around_the_end_of_the_index_in_any_order() {
     let pair = Pair::new(Profile::AeadAes128Gcm);
     pair.outbound().add_stream(SSRC, Roc(0), 0x7fff_fffd).unwrap();

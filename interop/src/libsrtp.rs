@@ -32,6 +32,8 @@
 //!    sends the flag clear and refuses it set. Under GCM it goes by the flag.
 //! 8. \* While the highest index of a source is at most 2^15 it places every sequence number in rollover 0, where
 //!    RFC 3711's estimate can also be rollover -1: it accepts a jump of more than 2^15 then.
+//! 9. \* It does not look at the version of a packet, and protects and unprotects any.
+//! 10. \* A rekey forgets which RTP packets of a source were sent or accepted, and remembers the highest alone.
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr;
