@@ -9,7 +9,6 @@ use crate::keys::KeyLifetime;
 use crate::outbound::Outbound;
 use crate::policy::{Grace, NewStreams, Policy, RocOnRekey, SrtcpEncryption};
 use crate::secret::MasterKey;
-use std::sync::Arc;
 
 /// Both directions with one peer. They share a profile and a policy, and nothing that changes: their keys, streams and indices live apart (P2).
 #[derive(Clone, Debug)]
@@ -142,6 +141,6 @@ impl SessionBuilder {
     pub fn build(self, domain: &Domain) -> Result<Session> {
         let inbound = Context::new(domain, self.policy, true, &self.inbound)?;
         let outbound = Context::new(domain, self.policy, false, self.outbound.as_slice())?;
-        Ok(Session { inbound: Inbound(Arc::new(inbound)), outbound: Outbound(Arc::new(outbound)) })
+        Ok(Session { inbound: Inbound(inbound), outbound: Outbound(outbound) })
     }
 }

@@ -206,7 +206,6 @@ impl Domain {
     /// Has `task` run at `at` or shortly after: by the reclaimer, which is started if need be, or else by [`Self::reclaim`].
     ///
     /// No guard and no lock is held then. A timer keeps neither its task nor the domain; it is cancelled by dropping the task.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what ends a grace in time calls it"))]
     pub(crate) fn schedule(&self, at: Instant, task: Weak<dyn Task>) {
         self.0.engine.timers.add(at, task);
         if self.0.reclaims {

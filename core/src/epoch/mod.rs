@@ -28,5 +28,4 @@ pub use readers::PinnedReader;
 pub(crate) use slots::{Single, Slot, Slots};
 pub(crate) use tally::Tally;
 pub use tally::{DomainStats, LatencyHistogram};
-#[expect(unused_imports, reason = "what ends a grace in time implements it")]
 pub(crate) use timers::Task;

@@ -155,6 +155,14 @@ impl<S> KeyRing<S> {
             .chain(self.added.iter().map(with(KeyRole::Added)))
     }
 
+    pub(crate) fn in_grace(&self) -> impl Iterator<Item = KeyId> {
+        self.in_grace.iter().map(|held| held.key.id)
+    }
+
+    pub(crate) fn is_in_grace(&self, id: KeyId) -> bool {
+        self.in_grace().any(|held| held == id)
+    }
+
     /// Every space once: those of the keys in the order of the keys, then those that are probed.
     pub(crate) fn spaces(&self) -> Vec<&Arc<S>> {
         let mut spaces: Vec<&Arc<S>> = Vec::new();
