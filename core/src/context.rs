@@ -8,12 +8,15 @@ mod keying;
 use crate::counters::Refusals;
 use crate::epoch::{Domain, Guard, Published};
 use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::id::{ContextId, KeyId, SpaceId};
 use crate::index::{Roc, Ssrc};
-use crate::keys::{Held, History, KeyId, KeyRing, SessionKeys};
+use crate::keys::{Held, History, KeyRing, SessionKeys};
 use crate::policy::{Grace, NewStreams, Policy};
 use crate::secret::MasterKey;
-use crate::space::{Space, SpaceId};
+use crate::space::Space;
 use crate::stream::{Mark, Origin, Seat, Stream};
+use crate::wire::Protocol;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -21,6 +24,7 @@ use std::time::Instant;
 pub(crate) type Ring = KeyRing<Space>;
 
 pub(crate) struct Context {
+    id: ContextId,
     /// For timers, which must not keep it.
     this: Weak<Self>,
     domain: Domain,
@@ -53,7 +57,7 @@ struct Control {
 impl Control {
     fn derive(&mut self, policy: &Policy, domain: &Domain, master: &MasterKey) -> Result<Arc<SessionKeys>> {
         let id = KeyId(self.next_key);
-        let key = SessionKeys::derive(policy.spec, master, id, policy.lifetime, domain.tally())?;
+        let key = SessionKeys::derive(policy.spec, master, id, policy.limits, domain.tally())?;
         self.next_key += 1;
         Ok(key)
     }
@@ -97,6 +101,7 @@ impl Context {
             }
         }
         Ok(Arc::new_cyclic(|this| Self {
+            id: ContextId::next(),
             this: Weak::clone(this),
             domain: domain.clone(),
             policy,
@@ -112,6 +117,10 @@ impl Context {
 
     pub(crate) const fn domain(&self) -> &Domain {
         &self.domain
+    }
+
+    pub(crate) const fn id(&self) -> ContextId {
+        self.id
     }
 
     pub(crate) const fn policy(&self) -> &Policy {
@@ -144,6 +153,13 @@ impl Context {
             }
             Seat::Empty(_) => Err(Error::UnknownSsrc),
         }
+    }
+
+    /// Tells the owner that a key has passed its soft limit.
+    #[cold]
+    pub(crate) fn tell_near_limit(&self, key: &SessionKeys, protocol: Protocol) {
+        let packets_left = key.budget(protocol).left();
+        self.domain.raise(Event::KeyNearLimit { context: self.id, key: key.id(), protocol, packets_left });
     }
 
     // ---- Control: keys.

@@ -15,6 +15,7 @@ use crate::crypto::kdf::{IDENTITY, Prf};
 use crate::crypto::profile::Spec;
 use crate::epoch::Tally;
 use crate::error::{Error, Result};
+use crate::id::KeyId;
 use crate::kernels::{Wiped, scrub_after_derivation, scrubbed};
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::secret::MasterKey;
@@ -28,15 +29,6 @@ use zeroize::Zeroize;
 pub const MAX_KEYS: usize = 16;
 
 const IDENTITY_LEN: usize = 16;
-
-/// Names a key within its context. Never reused; a later key has a higher one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(pub(crate) u64);
-
-impl KeyId {
-    /// No key has it.
-    pub(crate) const NONE: Self = Self(u64::MAX);
-}
 
 /// What a rekey did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +60,9 @@ pub struct KeyLifetime {
 }
 
 impl KeyLifetime {
+    /// No packet at all: as a soft limit, none.
+    pub const NONE: Self = Self { srtp_packets: 0, srtcp_packets: 0 };
+
     /// The most that RFC 3711 9.2 allows.
     pub const MAX: Self = Self { srtp_packets: 1 << 48, srtcp_packets: 1 << 31 };
 
@@ -81,8 +76,29 @@ impl KeyLifetime {
     }
 }
 
+/// What a key may protect, and when its owner is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) hard: KeyLifetime,
+    /// Packets left when the owner is told; 0 if he does not want to know.
+    pub(crate) soft: KeyLifetime,
+}
+
 /// The packets a key has left, from which streams take leases, so that they seldom meet here.
-pub(crate) struct Budget(AtomicU64);
+pub(crate) struct Budget {
+    left: AtomicU64,
+    /// The owner is told when no more are left, once.
+    soft: u64,
+    told: AtomicBool,
+}
+
+/// Packets that a stream may protect.
+#[derive(Clone, Copy)]
+pub(crate) struct Lease {
+    pub(crate) packets: u64,
+    /// With it the key passed its soft limit.
+    pub(crate) passes_soft_limit: bool,
+}
 
 impl Budget {
     /// The most a stream takes at once.
@@ -95,33 +111,43 @@ impl Budget {
     /// # Errors
     ///
     /// [`Error::KeyExpired`] when nothing is left.
-    pub(crate) fn lease(&self) -> Result<u64> {
+    pub(crate) fn lease(&self) -> Result<Lease> {
         self.take(|left| (left / Self::SHARE).clamp(1, Self::LEASE))
     }
 
     /// Takes one packet.
-    pub(crate) fn take_one(&self) -> Result<u64> {
+    pub(crate) fn take_one(&self) -> Result<Lease> {
         self.take(|_| 1)
     }
 
-    fn take(&self, amount: impl Fn(u64) -> u64) -> Result<u64> {
+    const fn new(packets: u64, soft: u64) -> Self {
+        Self { left: AtomicU64::new(packets), soft, told: AtomicBool::new(false) }
+    }
+
+    fn take(&self, amount: impl Fn(u64) -> u64) -> Result<Lease> {
         // Relaxed: the count orders nothing but itself.
         let before = self
-            .0
+            .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount(left)))
             .map_err(|_| Error::KeyExpired)?;
-        Ok(amount(before))
+        let packets = amount(before);
+        // Relaxed: of those who swap, one finds it unset.
+        let passes_soft_limit = before - packets <= self.soft
+            && self.soft > 0
+            && !self.told.load(Ordering::Relaxed)
+            && !self.told.swap(true, Ordering::Relaxed);
+        Ok(Lease { packets, passes_soft_limit })
     }
 
     pub(crate) fn give_back(&self, packets: u64) {
         // Relaxed: as in `take`.
-        self.0.fetch_add(packets, Ordering::Relaxed);
+        self.left.fetch_add(packets, Ordering::Relaxed);
     }
 
     /// Packets that no stream has leased yet.
     pub(crate) fn left(&self) -> u64 {
         // Relaxed: as in `take`.
-        self.0.load(Ordering::Relaxed)
+        self.left.load(Ordering::Relaxed)
     }
 
     /// # Errors
@@ -167,15 +193,15 @@ impl SessionKeys {
         spec: Spec,
         master: &MasterKey,
         id: KeyId,
-        lifetime: KeyLifetime,
+        limits: Limits,
         tally: &Arc<Tally>,
     ) -> Result<Arc<Self>> {
         let (key, salt) = master.split(spec.key_len, spec.salt_len)?;
         let mut keys = Arc::new(Self {
             srtp: Wiped::new(Suite::vacant(spec)),
             srtcp: Wiped::new(Suite::vacant(spec)),
-            srtp_budget: Budget(AtomicU64::new(lifetime.srtp_packets)),
-            srtcp_budget: Budget(AtomicU64::new(lifetime.srtcp_packets)),
+            srtp_budget: Budget::new(limits.hard.srtp_packets, limits.soft.srtp_packets),
+            srtcp_budget: Budget::new(limits.hard.srtcp_packets, limits.soft.srtcp_packets),
             id,
             mki: master.mki().into(),
             identity: [0; IDENTITY_LEN],

@@ -45,9 +45,10 @@
 //!   stream                                       indices and replay lists of one SSRC
 //!   policy  counters
 //!   keys                                         session keys, key rings
-//!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)
+//!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer timers events published slots)
+//!   event
 //!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (scrub wiped)
-//!   index  secret
+//!   index  id  secret
 //!   error  primitive
 //! ```
 //!
@@ -68,6 +69,8 @@ mod crypto;
 #[allow(unsafe_code)]
 mod epoch;
 mod error;
+mod event;
+mod id;
 mod inbound;
 mod index;
 mod info;
@@ -94,17 +97,18 @@ pub use counters::RefusedCounts;
 pub use crypto::profile::{Profile, UnknownProfile};
 pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, SynchronizeError};
 pub use error::{Error, Fault, Result};
+pub use event::Event;
+pub use id::{ContextId, KeyId, SpaceId};
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};
-pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
+pub use keys::{KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
 pub use outbound::Outbound;
 pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};
-pub use space::SpaceId;
 pub use stream::TrackInfo;
-pub use wire::MAX_PACKET_LEN;
+pub use wire::{MAX_PACKET_LEN, Protocol};
 
 /// The README's code runs as it stands there.
 #[cfg(doctest)]

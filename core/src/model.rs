@@ -2,10 +2,10 @@
 
 use crate::epoch::{Domain, Guard};
 use crate::error::{Error, Result};
+use crate::id::{KeyId, SpaceId};
 use crate::index::{Counter, Ssrc};
-use crate::keys::KeyId;
 use crate::policy::Windows;
-use crate::space::{Space, SpaceId, until_settled};
+use crate::space::{Space, until_settled};
 use crate::stream::{Mark, NextSrtcp, Origin, Seat, Taken};
 use crate::wire::Protocol;
 use crate::{epoch, replay, stream, table};

@@ -2,7 +2,7 @@
 
 use crate::crypto::profile::{CipherKind, Profile, Spec};
 use crate::error::{Error, Result};
-use crate::keys::{KeyLifetime, MAX_KEYS};
+use crate::keys::{KeyLifetime, Limits, MAX_KEYS};
 use crate::replay::WINDOWS;
 use core::time::Duration;
 
@@ -129,7 +129,7 @@ pub(crate) struct Policy {
     pub(crate) inbound_roc: RocOnRekey,
     pub(crate) outbound_roc: RocOnRekey,
     pub(crate) retransmission: bool,
-    pub(crate) lifetime: KeyLifetime,
+    pub(crate) limits: Limits,
 }
 
 impl Policy {
@@ -146,7 +146,7 @@ impl Policy {
             inbound_roc: RocOnRekey::Keep,
             outbound_roc: RocOnRekey::Keep,
             retransmission: false,
-            lifetime: KeyLifetime::MAX,
+            limits: Limits { hard: KeyLifetime::MAX, soft: KeyLifetime::NONE },
         }
     }
 
@@ -164,7 +164,7 @@ impl Policy {
         if self.outbound_roc == RocOnRekey::Probe {
             return Err(Error::CannotProbe);
         }
-        self.lifetime.check()?;
+        self.limits.hard.check()?;
         Ok(self)
     }
 

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors, from the ground up. A module imports from lower floors only; a folder is one module.
-const FLOORS: [&[&str]; 14] = [
+const FLOORS: [&[&str]; 15] = [
     &["error", "primitive"],
-    &["index", "secret"],
+    &["index", "id", "secret"],
     &["wire", "buffer", "replay", "kernels"],
+    &["event"],
     &["crypto", "epoch"],
     &["keys"],
     &["policy", "counters"],

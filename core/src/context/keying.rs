@@ -3,10 +3,11 @@
 use super::{Context, Control, Ring};
 use crate::epoch::Task;
 use crate::error::{Error, Result};
-use crate::keys::{Held, KeyId, Rekeyed, SessionKeys};
+use crate::id::{KeyId, SpaceId};
+use crate::keys::{Held, Rekeyed, SessionKeys};
 use crate::policy::RocOnRekey;
 use crate::secret::MasterKey;
-use crate::space::{Space, SpaceId};
+use crate::space::Space;
 use crate::stream::Origin;
 use std::sync::{Arc, Weak};
 use std::time::Instant;

@@ -14,6 +14,7 @@
 //! 5. Deferred code only drops values and counts; it touches no thread-local storage and takes no guard.
 
 mod domain;
+mod events;
 mod published;
 mod readers;
 mod reclaimer;

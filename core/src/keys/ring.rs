@@ -6,9 +6,10 @@
 //!    those which that one's key probes. Of spaces on this list that no key is in, no two are neighbours ([`KeyRing::compact`]). So a ring names
 //!    less than three spaces a key.
 
-use super::{KeyId, MAX_KEYS, SessionKeys};
+use super::{MAX_KEYS, SessionKeys};
 use crate::crypto::profile::{CipherKind, Spec};
 use crate::error::{Error, Result};
+use crate::id::KeyId;
 use crate::wire::{Protocol, Shape};
 use std::sync::Arc;
 
