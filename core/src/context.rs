@@ -3,22 +3,30 @@
 //! The data path reads it under a guard; control operations share a mutex that the data path never takes. Each changes one pointer, so all
 //! streams of the direction see it at once (P2).
 
+mod keying;
+
 use crate::counters::Refusals;
 use crate::epoch::{Domain, Guard, Published};
 use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::id::{ContextId, KeyId, SpaceId};
 use crate::index::{Roc, Ssrc};
-use crate::keys::{Held, History, KeyId, KeyLifetime, KeyRing, Rekeyed, SessionKeys};
-use crate::policy::{Grace, NewStreams, Policy, RocOnRekey};
+use crate::keys::{Held, History, KeyRing, SessionKeys};
+use crate::policy::{Grace, NewStreams, Policy};
 use crate::secret::MasterKey;
-use crate::space::{Space, SpaceId};
+use crate::space::Space;
 use crate::stream::{Mark, Origin, Seat, Stream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::wire::Protocol;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 /// The keys of a context, each in its index space.
 pub(crate) type Ring = KeyRing<Space>;
 
 pub(crate) struct Context {
+    id: ContextId,
+    /// For timers, which must not keep it.
+    this: Weak<Self>,
     domain: Domain,
     policy: Policy,
     inbound: bool,
@@ -40,15 +48,17 @@ struct Control {
     history: History,
     /// Outbound: derived, and used by nobody yet.
     staged: Option<Arc<SessionKeys>>,
+    /// When the grace of a key ends, the earliest first. Keys whose grace has ended otherwise are gone from it.
+    deadlines: Vec<(KeyId, Instant)>,
+    /// A timer is set for the first of them, or for an earlier one that is gone.
+    timer_is_set: bool,
 }
 
 impl Control {
     fn derive(&mut self, policy: &Policy, domain: &Domain, master: &MasterKey) -> Result<Arc<SessionKeys>> {
         let id = KeyId(self.next_key);
-        let most = master.lifetime().unwrap_or(u64::MAX);
-        let KeyLifetime { srtp_packets, srtcp_packets } = policy.lifetime;
-        let lifetime = KeyLifetime { srtp_packets: srtp_packets.min(most), srtcp_packets: srtcp_packets.min(most) };
-        let key = SessionKeys::derive(policy.spec, master, id, lifetime, domain.tally())?;
+        let limits = policy.limits.at_most(master.lifetime().unwrap_or(u64::MAX));
+        let key = SessionKeys::derive(policy.spec, master, id, limits, domain.tally())?;
         self.next_key += 1;
         Ok(key)
     }
@@ -66,15 +76,22 @@ impl Context {
     /// # Errors
     ///
     /// Those of [`Policy::check`], of [`Self::rekey`] and of [`Self::add_key`].
-    pub(crate) fn new(domain: &Domain, policy: Policy, inbound: bool, keys: &[MasterKey]) -> Result<Self> {
+    pub(crate) fn new(domain: &Domain, policy: Policy, inbound: bool, keys: &[MasterKey]) -> Result<Arc<Self>> {
         let mut policy = policy.check()?;
         if !inbound {
             // What was sent under a replaced key is sent: nothing needs it any more.
             policy.grace = Grace::NONE;
         }
         let first_space = Space::new(SpaceId(0), domain, policy.max_streams, policy.windows(inbound))?;
-        let mut control =
-            Control { next_key: 0, next_space: 1, first_space, history: History::default(), staged: None };
+        let mut control = Control {
+            next_key: 0,
+            next_space: 1,
+            first_space,
+            history: History::default(),
+            staged: None,
+            deadlines: Vec::new(),
+            timer_is_set: false,
+        };
         let mut ring = Ring::empty();
         for master in keys {
             let key = control.derive(&policy, domain, master)?;
@@ -84,7 +101,9 @@ impl Context {
                 ring = if ring.is_empty() { ring.rekeyed(held, 0) } else { ring.with(held)? };
             }
         }
-        Ok(Self {
+        Ok(Arc::new_cyclic(|this| Self {
+            id: ContextId::next(),
+            this: Weak::clone(this),
             domain: domain.clone(),
             policy,
             inbound,
@@ -94,11 +113,15 @@ impl Context {
             refusals: Refusals::default(),
             control: Mutex::new(control),
             made: Instant::now(),
-        })
+        }))
     }
 
     pub(crate) const fn domain(&self) -> &Domain {
         &self.domain
+    }
+
+    pub(crate) const fn id(&self) -> ContextId {
+        self.id
     }
 
     pub(crate) const fn policy(&self) -> &Policy {
@@ -133,6 +156,13 @@ impl Context {
         }
     }
 
+    /// Tells the owner that a key has passed its soft limit.
+    #[cold]
+    pub(crate) fn tell_near_limit(&self, key: &SessionKeys, protocol: Protocol) {
+        let packets_left = key.budget(protocol).left();
+        self.domain.raise(Event::KeyNearLimit { context: self.id, key: key.id(), protocol, packets_left });
+    }
+
     // ---- Control: keys.
 
     /// Publishes the ring that `change` makes of the one in use, then retires what it leaves out.
@@ -148,138 +178,10 @@ impl Context {
             }
             // Before the publication retires the ring: once that is out, it may be dropped at any time.
             ring.retire_missing(&next);
+            self.set_deadlines(&mut control, ring, &next);
             self.ring.replace(next, &guard)?;
         }
         Ok(outcome)
-    }
-
-    /// # Errors
-    ///
-    /// [`Error::TooManyRetired`], unless `ring` is empty: a first key retires nothing but that.
-    fn check_backlog(&self, ring: &Ring) -> Result<()> {
-        if ring.is_empty() { Ok(()) } else { self.domain.check_backlog() }
-    }
-
-    /// The place of a key that is to become the current one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::KeyUsedBefore`], [`Error::KeyHistoryFull`], [`Error::CannotProbe`].
-    fn seat_key(
-        &self,
-        ring: &Ring,
-        control: &mut Control,
-        key: &Arc<SessionKeys>,
-        roc: RocOnRekey,
-    ) -> Result<Held<Space>> {
-        if !self.inbound && roc == RocOnRekey::Probe {
-            return Err(Error::CannotProbe);
-        }
-        let keeps = roc == RocOnRekey::Keep || roc == RocOnRekey::Probe && !self.policy.is_authenticated();
-        let (false, Ok(current)) = (keeps, ring.current()) else { return Ok(control.join(ring, key)) };
-        control.history.check_fresh(key)?;
-        let windows = self.policy.windows(self.inbound);
-        let space = Space::new(SpaceId(control.next_space), &self.domain, self.policy.max_streams, windows)?;
-        let guard = self.domain.pin();
-        let probes = (roc == RocOnRekey::Probe).then(|| Arc::new(current.lineage()));
-        if probes.is_none() && !self.adds_streams {
-            // Nobody else will.
-            for ssrc in current.known(&guard)? {
-                space.place(ssrc, &Origin::START, &guard)?;
-            }
-        }
-        control.next_space += 1;
-        Ok(Held { key: Arc::clone(key), space, probes })
-    }
-
-    /// # Errors
-    ///
-    /// [`Error::TooManyRetired`]; key and salt lengths; [`Error::MkiLengthMismatch`], [`Error::DuplicateMki`]; [`Error::KeyUsedBefore`],
-    /// [`Error::KeyHistoryFull`], [`Error::CannotProbe`].
-    pub(crate) fn rekey(&self, master: &MasterKey, roc: RocOnRekey) -> Result<Rekeyed> {
-        self.change_ring(|ring, control| {
-            self.check_backlog(ring)?;
-            let key = control.derive(&self.policy, &self.domain, master)?;
-            if let Some(held) = ring.match_for(&key)? {
-                return Ok((None, Rekeyed::Unchanged(held)));
-            }
-            let held = self.seat_key(ring, control, &key, roc)?;
-            Ok((Some(ring.rekeyed(held, self.policy.grace.count())), Rekeyed::Switched(key.id())))
-        })
-    }
-
-    /// # Errors
-    ///
-    /// As [`Self::rekey`]; [`Error::TooManyKeys`].
-    pub(crate) fn add_key(&self, master: &MasterKey) -> Result<KeyId> {
-        self.change_ring(|ring, control| {
-            self.check_backlog(ring)?;
-            let key = control.derive(&self.policy, &self.domain, master)?;
-            if let Some(held) = ring.match_for(&key)? {
-                return Ok((None, held));
-            }
-            Ok((Some(ring.with(control.join(ring, &key))?), key.id()))
-        })
-    }
-
-    /// # Errors
-    ///
-    /// [`Error::UnknownKey`], [`Error::KeyIsCurrent`].
-    pub(crate) fn retire_key(&self, id: KeyId) -> Result<()> {
-        self.change_ring(|ring, _| Ok((Some(ring.without(id)?), ())))
-    }
-
-    pub(crate) fn end_grace(&self) -> Result<()> {
-        self.change_ring(|ring, _| Ok((ring.without_grace(|_| true), ())))
-    }
-
-    /// Derives a key for [`Self::activate_staged`]. It takes the place of one staged before.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::rekey`].
-    pub(crate) fn stage_key(&self, master: &MasterKey) -> Result<Rekeyed> {
-        self.change_ring(|ring, control| {
-            let key = control.derive(&self.policy, &self.domain, master)?;
-            Ok((
-                None,
-                match ring.match_for(&key)? {
-                    Some(held) => Rekeyed::Unchanged(held),
-                    None => Rekeyed::Switched(control.staged.insert(key).id()),
-                },
-            ))
-        })
-    }
-
-    /// # Errors
-    ///
-    /// [`Error::NoStagedKey`]; [`Error::TooManyRetired`]; [`Error::DuplicateMki`] and [`Error::MkiLengthMismatch`] by keys added since;
-    /// [`Error::KeyUsedBefore`], [`Error::KeyHistoryFull`], [`Error::CannotProbe`].
-    pub(crate) fn activate_staged(&self, roc: RocOnRekey) -> Result<Rekeyed> {
-        self.change_ring(|ring, control| {
-            let key = Arc::clone(control.staged.as_ref().ok_or(Error::NoStagedKey)?);
-            self.domain.check_backlog()?;
-            let changed = match ring.match_for(&key)? {
-                Some(held) => (None, Rekeyed::Unchanged(held)),
-                None => {
-                    let held = self.seat_key(ring, control, &key, roc)?;
-                    (Some(ring.rekeyed(held, self.policy.grace.count())), Rekeyed::Switched(key.id()))
-                }
-            };
-            control.staged = None;
-            Ok(changed)
-        })
-    }
-
-    /// # Errors
-    ///
-    /// [`Error::UnknownKey`]; [`Error::TooManyRetired`].
-    pub(crate) fn switch_to(&self, id: KeyId) -> Result<()> {
-        self.change_ring(|ring, _| {
-            self.domain.check_backlog()?;
-            let next = if self.inbound { ring.promoted(id, self.policy.grace.count()) } else { ring.switched_to(id) };
-            Ok((next?, ()))
-        })
     }
 
     // ---- Control: streams.

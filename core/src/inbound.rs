@@ -5,9 +5,10 @@ use crate::context::Context;
 use crate::counters::RefusedCounts;
 use crate::epoch::{Domain, Guard};
 use crate::error::Result;
+use crate::id::{ContextId, KeyId};
 use crate::index::{Roc, Ssrc};
 use crate::info::{self, KeyInfo, StreamInfo};
-use crate::keys::{KeyId, KeyLifetime, Rekeyed};
+use crate::keys::{KeyLifetime, Rekeyed};
 use crate::policy::RocOnRekey;
 use crate::secret::MasterKey;
 use crate::stream::{Mark, Origin};
@@ -230,6 +231,12 @@ impl Inbound {
     #[must_use]
     pub fn refused(&self) -> RefusedCounts {
         self.0.refusals.snapshot()
+    }
+
+    /// Names this context: in events, and wherever else the program needs a name.
+    #[must_use]
+    pub fn id(&self) -> ContextId {
+        self.0.id()
     }
 
     /// The domain whose guards this context takes.

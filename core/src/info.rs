@@ -2,9 +2,10 @@
 
 use crate::context::{Context, Ring};
 use crate::error::{Error, Result};
+use crate::id::{KeyId, SpaceId};
 use crate::index::Ssrc;
-use crate::keys::{Held, KeyId, KeyLifetime, KeyRole};
-use crate::space::{Space, SpaceId};
+use crate::keys::{Held, KeyLifetime, KeyRole};
+use crate::space::Space;
 use crate::stream::TrackInfo;
 use crate::wire::Protocol;
 use core::fmt;

@@ -14,6 +14,7 @@ use crate::crypto::profile::Spec;
 use crate::crypto::{Suite, Suites};
 use crate::epoch::Tally;
 use crate::error::{Error, Result};
+use crate::id::KeyId;
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::secret::MasterKey;
 use crate::wire::Protocol;
@@ -22,15 +23,6 @@ use std::sync::Arc;
 
 /// How many keys a ring holds: the current, those in grace, and those added.
 pub const MAX_KEYS: usize = 16;
-
-/// Names a key within its context. Never reused; a later key has a higher one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(pub(crate) u64);
-
-impl KeyId {
-    /// No key has it.
-    pub(crate) const NONE: Self = Self(u64::MAX);
-}
 
 /// What a rekey did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +54,9 @@ pub struct KeyLifetime {
 }
 
 impl KeyLifetime {
+    /// No packet at all: as a soft limit, none.
+    pub const NONE: Self = Self { srtp_packets: 0, srtcp_packets: 0 };
+
     /// The most that RFC 3711 9.2 allows.
     pub const MAX: Self = Self { srtp_packets: 1 << 48, srtcp_packets: 1 << 31 };
 
@@ -75,8 +70,38 @@ impl KeyLifetime {
     }
 }
 
+/// What a key may protect, and when its owner is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) hard: KeyLifetime,
+    /// Packets left when the owner is told; 0 if he does not want to know.
+    pub(crate) soft: KeyLifetime,
+}
+
+impl Limits {
+    /// These, for a key that came with a lifetime of `packets`: the lower limit counts.
+    pub(crate) fn at_most(self, packets: u64) -> Self {
+        let KeyLifetime { srtp_packets, srtcp_packets } = self.hard;
+        let hard = KeyLifetime { srtp_packets: srtp_packets.min(packets), srtcp_packets: srtcp_packets.min(packets) };
+        Self { hard, ..self }
+    }
+}
+
 /// The packets a key has left, from which streams take leases, so that they seldom meet here.
-pub(crate) struct Budget(AtomicU64);
+pub(crate) struct Budget {
+    left: AtomicU64,
+    /// The owner is told when no more are left, once.
+    soft: u64,
+    told: AtomicBool,
+}
+
+/// Packets that a stream may protect.
+#[derive(Clone, Copy)]
+pub(crate) struct Lease {
+    pub(crate) packets: u64,
+    /// With it the key passed its soft limit.
+    pub(crate) passes_soft_limit: bool,
+}
 
 impl Budget {
     /// The most a stream takes at once.
@@ -89,33 +114,43 @@ impl Budget {
     /// # Errors
     ///
     /// [`Error::KeyExpired`] when nothing is left.
-    pub(crate) fn lease(&self) -> Result<u64> {
+    pub(crate) fn lease(&self) -> Result<Lease> {
         self.take(|left| (left / Self::SHARE).clamp(1, Self::LEASE))
     }
 
     /// Takes one packet.
-    pub(crate) fn take_one(&self) -> Result<u64> {
+    pub(crate) fn take_one(&self) -> Result<Lease> {
         self.take(|_| 1)
     }
 
-    fn take(&self, amount: impl Fn(u64) -> u64) -> Result<u64> {
+    const fn new(packets: u64, soft: u64) -> Self {
+        Self { left: AtomicU64::new(packets), soft, told: AtomicBool::new(false) }
+    }
+
+    fn take(&self, amount: impl Fn(u64) -> u64) -> Result<Lease> {
         // Relaxed: the count orders nothing but itself.
         let before = self
-            .0
+            .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount(left)))
             .map_err(|_| Error::KeyExpired)?;
-        Ok(amount(before))
+        let packets = amount(before);
+        // Relaxed: of those who swap, one finds it unset.
+        let passes_soft_limit = before - packets <= self.soft
+            && self.soft > 0
+            && !self.told.load(Ordering::Relaxed)
+            && !self.told.swap(true, Ordering::Relaxed);
+        Ok(Lease { packets, passes_soft_limit })
     }
 
     pub(crate) fn give_back(&self, packets: u64) {
         // Relaxed: as in `take`.
-        self.0.fetch_add(packets, Ordering::Relaxed);
+        self.left.fetch_add(packets, Ordering::Relaxed);
     }
 
     /// Packets that no stream has leased yet.
     pub(crate) fn left(&self) -> u64 {
         // Relaxed: as in `take`.
-        self.0.load(Ordering::Relaxed)
+        self.left.load(Ordering::Relaxed)
     }
 
     /// # Errors
@@ -158,14 +193,14 @@ impl SessionKeys {
         spec: Spec,
         master: &MasterKey,
         id: KeyId,
-        lifetime: KeyLifetime,
+        limits: Limits,
         tally: &Arc<Tally>,
     ) -> Result<Arc<Self>> {
         let (key, salt) = master.split(spec.key_len, spec.salt_len)?;
         let mut keys = Arc::new(Self {
             suites: Suites::vacant(spec),
-            srtp_budget: Budget(AtomicU64::new(lifetime.srtp_packets)),
-            srtcp_budget: Budget(AtomicU64::new(lifetime.srtcp_packets)),
+            srtp_budget: Budget::new(limits.hard.srtp_packets, limits.soft.srtp_packets),
+            srtcp_budget: Budget::new(limits.hard.srtcp_packets, limits.soft.srtcp_packets),
             id,
             mki: master.mki().into(),
             retired: AtomicBool::new(false),

@@ -46,9 +46,10 @@
 //!   stream                                       indices and replay lists of one SSRC
 //!   policy  counters
 //!   keys                                         session keys, key rings
-//!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)   secret
+//!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer timers events published slots)   secret
+//!   event
 //!   wire/ (rtp rtcp)  classify  buffer  replay   kernels/ (scrub vault)
-//!   index
+//!   index  id
 //!   error  primitive
 //! ```
 //!
@@ -71,8 +72,10 @@ mod crypto;
 #[allow(unsafe_code)]
 mod epoch;
 mod error;
+mod event;
 mod fanout;
 mod held;
+mod id;
 mod inbound;
 mod index;
 mod info;
@@ -105,23 +108,24 @@ pub use counters::RefusedCounts;
 pub use crypto::profile::{Profile, UnknownProfile};
 pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, Registry, SynchronizeError};
 pub use error::{Error, Fault, Result};
+pub use event::Event;
 pub use fanout::{Target, fanout};
 pub use held::PacketBuf;
+pub use id::{ContextId, KeyId, SpaceId};
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};
 pub use kernels::{Kernels, KernelsUnavailable, KeyMemory, UnknownKernels};
 pub use keying::{dtls, sdes};
-pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
+pub use keys::{KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
 pub use outbound::Outbound;
 #[cfg(feature = "rayon")]
 pub use parallel::{par_fanout, par_protect_batch, par_unprotect_batch};
 pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};
-pub use space::SpaceId;
 pub use stream::TrackInfo;
-pub use wire::MAX_PACKET_LEN;
+pub use wire::{MAX_PACKET_LEN, Protocol};
 
 /// The README's code runs as it stands there.
 #[cfg(doctest)]

@@ -2,10 +2,10 @@
 
 use crate::epoch::{Domain, Guard};
 use crate::error::{Error, Result};
+use crate::id::{KeyId, SpaceId};
 use crate::index::{Counter, Ssrc};
-use crate::keys::KeyId;
 use crate::policy::Windows;
-use crate::space::{Space, SpaceId, until_settled};
+use crate::space::{Space, until_settled};
 use crate::stream::{Mark, NextSrtcp, Origin, Seat, Taken};
 use crate::wire::Protocol;
 use crate::{epoch, replay, stream, table};
@@ -151,8 +151,9 @@ impl Direction {
     }
 
     /// Claims the index of a packet that carries `seq`, and that its sender protected in cycle `cycle`, as a probing key does: what authenticates with the
-    /// cycle that is `kept`, or afresh, decides.
-    pub fn probe(&self, ssrc: u32, seq: u16, cycle: u32, kept: u64, guard: &Guard<'_>) -> Result<()> {
+    /// cycle that is `kept`, or afresh, decides. Unless it does so `once`, it is broken on purpose.
+    pub fn probe(&self, seq: u16, cycle: u32, kept: u64, once: bool, guard: &Guard<'_>) -> Result<()> {
+        let ssrc = 1;
         until_settled(|| {
             let seat = self.0.seat(Ssrc(ssrc), guard)?;
             let mark = seat.mark(Protocol::Rtp);
@@ -166,7 +167,7 @@ impl Direction {
                 Seat::Stream(stream) => stream,
                 Seat::Empty(origin) => self.0.place(Ssrc(ssrc), &origin, guard)?,
             };
-            if decides {
+            if decides && once {
                 stream.track(Protocol::Rtp).decide(Mark::index(index))?;
             }
             stream.track(Protocol::Rtp).reserve(index)

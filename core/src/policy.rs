@@ -2,28 +2,30 @@
 
 use crate::crypto::profile::{CipherKind, Profile, Spec};
 use crate::error::{Error, Result};
-use crate::keys::{KeyLifetime, MAX_KEYS};
+use crate::keys::{KeyLifetime, Limits, MAX_KEYS};
 use crate::replay::WINDOWS;
+use core::time::Duration;
 
 /// How long packets in flight under replaced keys are still accepted (P3).
 ///
-/// It ends by [`end_grace`](crate::Inbound::end_grace), by one rekey more than it holds keys, and for a single stream after as many packets under the
-/// current key as [`Self::until_packets`] says, whichever is first.
+/// It ends by [`end_grace`](crate::Inbound::end_grace), by one rekey more than it holds keys, for each key by the deadline that [`Self::until_elapsed`]
+/// sets, and for a single stream after as many packets under the current key as [`Self::until_packets`] says, whichever is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grace {
     keys: usize,
     packets: Option<u16>,
+    deadline: Option<Duration>,
 }
 
 impl Grace {
     /// None: a replaced key is refused from the rekey on. For a key that is known to others.
-    pub const NONE: Self = Self { keys: 0, packets: None };
+    pub const NONE: Self = Self { keys: 0, packets: None, deadline: None };
 
     /// The key replaced last.
-    pub const LAST: Self = Self { keys: 1, packets: None };
+    pub const LAST: Self = Self { keys: 1, packets: None, deadline: None };
 
     /// The two keys replaced last: a rekey that follows close upon another loses nothing.
-    pub const DEFAULT: Self = Self { keys: 2, packets: None };
+    pub const DEFAULT: Self = Self { keys: 2, packets: None, deadline: None };
 
     /// Up to `keys` replaced keys, 15 at most; one more rekey retires the oldest.
     ///
@@ -31,7 +33,7 @@ impl Grace {
     ///
     /// [`Error::BadGrace`].
     pub const fn keys(keys: usize) -> Result<Self> {
-        if keys < MAX_KEYS { Ok(Self { keys, packets: None }) } else { Err(Error::BadGrace) }
+        if keys < MAX_KEYS { Ok(Self { keys, packets: None, deadline: None }) } else { Err(Error::BadGrace) }
     }
 
     /// Ends it for a stream once `packets` packets of it were accepted under the current key: its sender has switched, and what comes under an older
@@ -39,6 +41,17 @@ impl Grace {
     #[must_use]
     pub const fn until_packets(self, packets: u16) -> Self {
         Self { packets: Some(packets), ..self }
+    }
+
+    /// Ends it for each key when `time` has passed since it was replaced, or shortly after: the domain's reclaimer sees to it, or else
+    /// [`Domain::reclaim`](crate::Domain::reclaim). The data path reads no clock.
+    #[must_use]
+    pub const fn until_elapsed(self, time: Duration) -> Self {
+        Self { deadline: Some(time), ..self }
+    }
+
+    pub(crate) const fn deadline(self) -> Option<Duration> {
+        self.deadline
     }
 
     pub(crate) const fn count(self) -> usize {
@@ -116,7 +129,7 @@ pub(crate) struct Policy {
     pub(crate) inbound_roc: RocOnRekey,
     pub(crate) outbound_roc: RocOnRekey,
     pub(crate) retransmission: bool,
-    pub(crate) lifetime: KeyLifetime,
+    pub(crate) limits: Limits,
 }
 
 impl Policy {
@@ -133,7 +146,7 @@ impl Policy {
             inbound_roc: RocOnRekey::Keep,
             outbound_roc: RocOnRekey::Keep,
             retransmission: false,
-            lifetime: KeyLifetime::MAX,
+            limits: Limits { hard: KeyLifetime::MAX, soft: KeyLifetime::NONE },
         }
     }
 
@@ -151,7 +164,7 @@ impl Policy {
         if self.outbound_roc == RocOnRekey::Probe {
             return Err(Error::CannotProbe);
         }
-        self.lifetime.check()?;
+        self.limits.hard.check()?;
         Ok(self)
     }
 

@@ -94,7 +94,9 @@ fn prepare<'g>(
             seat.peek(protocol, index, mark).map_err(Error::to_sender).or_else(allowed)?;
             let stream = context.admit(held, packet.ssrc, &seat, guard)?;
             let track = stream.track(protocol);
-            track.spend(key, protocol)?;
+            if track.spend(key, protocol)? {
+                context.tell_near_limit(key, protocol);
+            }
             track.reserve(index).or_else(allowed).inspect_err(|_| track.count_refused())?;
             let encrypted = context.policy().srtp_encrypted;
             (stream, key, Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, encrypted))
@@ -128,7 +130,9 @@ fn next_srtcp<'g>(
         let key = &*held.key;
         // Asked first, so that a refusal costs the key no packet.
         if stream.may_take_srtcp_index(key.id(), current)? {
-            stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)?;
+            if stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)? {
+                context.tell_near_limit(key, Protocol::Rtcp);
+            }
             if let Taken::Index(index) = stream.take_srtcp_index(key.id(), current)? {
                 return Ok((key, index));
             }

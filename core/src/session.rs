@@ -9,7 +9,6 @@ use crate::keys::KeyLifetime;
 use crate::outbound::Outbound;
 use crate::policy::{Grace, NewStreams, Policy, RocOnRekey, SrtcpEncryption};
 use crate::secret::MasterKey;
-use std::sync::Arc;
 
 /// Both directions with one peer. They share a profile and a policy, and nothing that changes: their keys, streams and indices live apart (P2).
 #[derive(Clone, Debug)]
@@ -107,7 +106,14 @@ impl SessionBuilder {
     /// How many packets a master key may protect, in each direction; what RFC 3711 9.2 allows unless said. Both ends should say the same: a
     /// receiver counts what it accepts, and stops by its own limit.
     pub const fn key_lifetime(mut self, lifetime: KeyLifetime) -> Self {
-        self.policy.lifetime = lifetime;
+        self.policy.limits.hard = lifetime;
+        self
+    }
+
+    /// Raises [`Event::KeyNearLimit`](crate::Event::KeyNearLimit) once no more than so many packets are left of a key's lifetime, less those that
+    /// streams have set aside: in time for a rekey. For each key and protocol once; a count of 0, as unless said, is no limit.
+    pub const fn key_soft_limit(mut self, left: KeyLifetime) -> Self {
+        self.policy.limits.soft = left;
         self
     }
 
@@ -142,6 +148,6 @@ impl SessionBuilder {
     pub fn build(self, domain: &Domain) -> Result<Session> {
         let inbound = Context::new(domain, self.policy, true, &self.inbound)?;
         let outbound = Context::new(domain, self.policy, false, self.outbound.as_slice())?;
-        Ok(Session { inbound: Inbound(Arc::new(inbound)), outbound: Outbound(Arc::new(outbound)) })
+        Ok(Session { inbound: Inbound(inbound), outbound: Outbound(outbound) })
     }
 }

@@ -7,6 +7,7 @@
 
 use crate::epoch::{Domain, Guard};
 use crate::error::{Error, Result};
+use crate::id::SpaceId;
 use crate::index::Ssrc;
 use crate::keys::Held;
 use crate::policy::Windows;
@@ -14,10 +15,6 @@ use crate::stream::{Mark, Origin, Seat, Stream};
 use crate::table::StreamTable;
 use crate::wire::Protocol;
 use std::sync::Arc;
-
-/// Names an index space within its context. Never reused; a later space has a higher one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SpaceId(pub(crate) u64);
 
 /// An index space of a context: what a packet reads of it, in one cache line.
 #[repr(align(64))]

@@ -20,8 +20,8 @@ use track::Track;
 pub use track::TrackInfo;
 
 use crate::error::{Error, Result};
+use crate::id::KeyId;
 use crate::index::{Counter, Roc, Ssrc};
-use crate::keys::KeyId;
 use crate::policy::Windows;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::wire::Protocol;

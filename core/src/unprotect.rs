@@ -12,9 +12,10 @@ use crate::crypto::many::{FullTag, TagJob};
 use crate::crypto::{Authenticated, Frame};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
+use crate::id::KeyId;
 use crate::index::{Counter, PacketIndex, SrtcpIndex, Ssrc};
 use crate::kernels::{scrub_after_packet, scrubbed};
-use crate::keys::{Held, KeyId, SessionKeys, Usable};
+use crate::keys::{Held, SessionKeys, Usable};
 use crate::policy::Policy;
 use crate::space::{Space, until_settled};
 use crate::stream::{Mark, Seat, Stream};
@@ -106,7 +107,9 @@ fn claim<'g>(
     key.budget(protocol).check()?;
     let stream = context.admit(held, frame.ssrc, &seat, guard)?;
     let track = stream.track(protocol);
-    track.spend(key, protocol)?;
+    if track.spend(key, protocol)? {
+        context.tell_near_limit(key, protocol);
+    }
     if decides {
         track.decide(Mark::index(proof.index()))?;
     }

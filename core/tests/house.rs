@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors, from the ground up. A module imports from lower floors only; a folder is one module.
-const FLOORS: [&[&str]; 17] = [
+const FLOORS: [&[&str]; 18] = [
     &["error", "primitive"],
-    &["index"],
+    &["index", "id"],
     &["wire", "classify", "buffer", "replay", "kernels"],
+    &["event"],
     &["crypto", "epoch", "secret"],
     &["keys"],
     &["policy", "counters"],

@@ -427,6 +427,63 @@ fn p05_a_claim_beside_a_removal_counts_once() {
     explore("a claim beside a removal", 1, || removal_beside_claims(1));
 }
 
+// ---- Probing.
+
+/// Two first packets under a probing key, of senders that contradict each other: the one goes on in cycle 2, the other begins afresh. Says in how
+/// many runs both were accepted.
+fn contradictions_accepted(name: &str, once: bool) -> usize {
+    let both = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&both);
+    explore(name, 1, move || {
+        const KEPT: u64 = 2 << 16 | 9;
+        let domain = Domain::without_reclaimer();
+        let direction = Arc::new(Direction::new(&domain).unwrap());
+        let other = {
+            let (domain, direction) = (domain.clone(), Arc::clone(&direction));
+            spawn(move || direction.probe(10, 2, KEPT, once, &domain.pin()))
+        };
+        let afresh = direction.probe(11, 0, KEPT, once, &domain.pin());
+        let kept = other.join().unwrap();
+        assert!(afresh.is_ok() || kept.is_ok(), "{afresh:?} {kept:?}");
+        counted.fetch_add((afresh.is_ok() && kept.is_ok()).into(), Ordering::Relaxed);
+        // What was decided holds.
+        let guard = domain.pin();
+        let next = [direction.probe(12, 0, KEPT, once, &guard), direction.probe(12, 2, KEPT, once, &guard)];
+        assert_eq!(next.iter().filter(|next| next.is_ok()).count(), 1, "{next:?}");
+        for (seq, cycle) in [(10, 2), (11, 0), (12, 0), (12, 2)] {
+            assert!(direction.probe(seq, cycle, KEPT, once, &guard).is_err(), "{seq} of cycle {cycle} once more");
+        }
+    });
+    both.load(Ordering::Relaxed)
+}
+
+/// 2 threads, 1 preemption.
+#[test]
+fn p04_of_two_decisions_about_a_stream_one_counts() {
+    assert_eq!(contradictions_accepted("two decisions", true), 0);
+    assert!(contradictions_accepted("two decisions, neither by comparison", false) > 0);
+}
+
+/// 2 threads, 1 preemption: packets of one sender, one of them on both threads.
+#[test]
+fn p04_packets_that_decide_alike_are_all_accepted_once() {
+    explore("one decision, two packets", 1, || {
+        const KEPT: u64 = 2 << 16 | 9;
+        let domain = Domain::without_reclaimer();
+        let direction = Arc::new(Direction::new(&domain).unwrap());
+        let deliver = |domain: &Domain, direction: &Direction, seqs: [u16; 2]| {
+            seqs.map(|seq| direction.probe(seq, 2, KEPT, true, &domain.pin()).is_ok())
+        };
+        let other = {
+            let (domain, direction) = (domain.clone(), Arc::clone(&direction));
+            spawn(move || deliver(&domain, &direction, [10, 11]))
+        };
+        let [first, _] = deliver(&domain, &direction, [11, 11]);
+        let [ten, eleven] = other.join().unwrap();
+        assert!(ten && (first != eleven));
+    });
+}
+
 // ---- SRTCP indices.
 
 /// 2 threads, no bound: each takes two, one of them the second under a newer key.

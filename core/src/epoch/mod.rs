@@ -14,6 +14,7 @@
 //! 5. Deferred code only drops values and counts; it touches no thread-local storage and takes no guard.
 
 mod domain;
+mod events;
 mod published;
 mod readers;
 mod reclaimer;
@@ -30,5 +31,4 @@ pub use registry::Registry;
 pub(crate) use slots::{Single, Slot, Slots};
 pub(crate) use tally::Tally;
 pub use tally::{DomainStats, LatencyHistogram};
-#[expect(unused_imports, reason = "what ends a grace in time implements it")]
 pub(crate) use timers::Task;

@@ -6,9 +6,10 @@
 //!    those which that one's key probes. Of spaces on this list that no key is in, no two are neighbours ([`KeyRing::compact`]). So a ring names
 //!    less than three spaces a key.
 
-use super::{KeyId, MAX_KEYS, SessionKeys};
+use super::{MAX_KEYS, SessionKeys};
 use crate::crypto::profile::{CipherKind, Spec};
 use crate::error::{Error, Result};
+use crate::id::KeyId;
 use crate::wire::{Protocol, Shape};
 use std::sync::Arc;
 
@@ -153,6 +154,14 @@ impl<S> KeyRing<S> {
         (self.current.iter().map(with(KeyRole::Current)))
             .chain(self.in_grace.iter().map(with(KeyRole::InGrace)))
             .chain(self.added.iter().map(with(KeyRole::Added)))
+    }
+
+    pub(crate) fn in_grace(&self) -> impl Iterator<Item = KeyId> {
+        self.in_grace.iter().map(|held| held.key.id)
+    }
+
+    pub(crate) fn is_in_grace(&self, id: KeyId) -> bool {
+        self.in_grace().any(|held| held == id)
     }
 
     /// Every space once: those of the keys in the order of the keys, then those that are probed.

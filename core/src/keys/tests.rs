@@ -9,5 +9,12 @@ pub(super) fn key(profile: Profile, n: usize, mki: &[u8]) -> Arc<SessionKeys> {
     let mut octets = vec![0; spec.key_len + spec.salt_len];
     octets[..8].copy_from_slice(&(n as u64).to_be_bytes());
     let master = MasterKey::take(&mut octets).with_mki(mki).unwrap();
-    SessionKeys::derive(spec, &master, KeyId(n as u64), KeyLifetime::MAX, &Arc::default()).unwrap()
+    SessionKeys::derive(
+        spec,
+        &master,
+        KeyId(n as u64),
+        Limits { hard: KeyLifetime::MAX, soft: KeyLifetime::NONE },
+        &Arc::default(),
+    )
+    .unwrap()
 }

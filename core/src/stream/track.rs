@@ -118,25 +118,33 @@ impl Track {
 
     /// Counts one packet against the key's lifetime, from this stream's lease.
     ///
-    /// A lease is kept for the newest key seen only; packets under older ones (in grace) are counted one by one.
+    /// A lease is kept for the newest key seen only; packets under older ones (in grace) are counted one by one. True for the one packet with which
+    /// the key passes its soft limit.
     ///
     /// # Errors
     ///
     /// [`Error::KeyExpired`].
-    pub(crate) fn spend(&self, key: &SessionKeys, protocol: Protocol) -> Result<()> {
+    pub(crate) fn spend(&self, key: &SessionKeys, protocol: Protocol) -> Result<bool> {
         let id = key.id().0;
         // Relaxed throughout: a count of its own.
         let mut seen = self.lease.load(Ordering::Relaxed);
+        let mut passes_soft_limit = false;
         loop {
             let (holder, left) = (seen >> LEASE_BITS, seen & ((1 << LEASE_BITS) - 1));
             let budget = key.budget(protocol);
             if holder > id {
-                return budget.take_one().map(drop);
+                return Ok(passes_soft_limit | budget.take_one()?.passes_soft_limit);
             }
-            let fresh = if holder == id && left > 0 { 0 } else { budget.lease()? };
+            let fresh = if holder == id && left > 0 {
+                0
+            } else {
+                let lease = budget.lease()?;
+                passes_soft_limit |= lease.passes_soft_limit;
+                lease.packets
+            };
             let next = if fresh > 0 { id << LEASE_BITS | (fresh - 1) } else { seen - 1 };
             match self.lease.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(passes_soft_limit),
                 Err(now) => seen = now,
             }
             budget.give_back(fresh);
