@@ -3,11 +3,15 @@
 mod choice;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod cpu;
+#[cfg(all(test, unix, not(miri)))]
+pub(crate) mod guarded;
 mod scrub;
+mod sha1;
 mod wiped;
 
 pub use choice::{Kernels, KernelsUnavailable, UnknownKernels};
 pub(crate) use scrub::{scrub_after_derivation, scrub_after_packet, scrubbed};
+pub(crate) use sha1::{HmacKernels, Midstates};
 pub(crate) use wiped::Wiped;
 
 #[cfg(all(test, target_arch = "x86_64", not(miri)))]
