@@ -11,6 +11,8 @@ mod wiped;
 
 pub use choice::{Kernels, KernelsUnavailable, UnknownKernels};
 pub(crate) use scrub::{scrub_after_derivation, scrub_after_packet, scrubbed};
+#[cfg(feature = "internals")]
+pub(crate) use sha1::{HmacJob, Kernel, TAG_LEN};
 pub(crate) use sha1::{HmacKernels, Midstates};
 pub(crate) use wiped::Wiped;
 

@@ -6,6 +6,8 @@
 //! 3. A kernel reads a message within its bounds only, and the time it takes depends on the messages' lengths alone.
 //! 4. Midstates and states are held in registers, or on the stack of the call: both are scrubbed by whoever calls (see `scrub`).
 
+#[cfg(any(test, feature = "internals"))]
+mod every;
 mod midstates;
 #[cfg_attr(not(target_arch = "x86_64"), path = "sha1/nowhere.rs")]
 mod native;
@@ -23,6 +25,8 @@ mod lanes;
 mod sha_ni;
 
 use super::choice::Kernels;
+#[cfg(feature = "internals")]
+pub(crate) use every::Kernel;
 pub(crate) use midstates::Midstates;
 
 /// Octets of a SHA-1 digest, and so of a tag before truncation.

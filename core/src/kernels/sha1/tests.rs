@@ -1,6 +1,7 @@
 //! Every kernel against the `hmac` crate, in all its lanes, and within its bounds.
 
-use super::{HmacJob, HmacKernels, Midstates, SUFFIX_LEN, TAG_LEN, portable};
+use super::every::Kernel;
+use super::{HmacJob, HmacKernels, Midstates, SUFFIX_LEN, TAG_LEN};
 use crate::kernels::Kernels;
 use hmac::{Hmac, KeyInit, Mac};
 use rand::{Rng, RngExt, SeedableRng};
@@ -11,70 +12,9 @@ fn rng() -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(28)
 }
 
-/// A kernel, by name, and how many messages it takes.
-struct Kernel {
-    name: &'static str,
-    lanes: usize,
-    hmac: Box<Run>,
-}
-
-type Run = dyn Fn(&mut [HmacJob<'_>]);
-
 impl Kernel {
-    fn new(name: &'static str, lanes: usize, hmac: impl Fn(&mut [HmacJob<'_>]) + 'static) -> Self {
-        Self { name, lanes, hmac: Box::new(hmac) }
-    }
-
-    /// Those that this processor has.
-    fn available() -> Vec<Self> {
-        let one_by_one = |jobs: &mut [HmacJob<'_>]| {
-            for job in jobs {
-                portable::hmac(job.key, job.message, &job.suffix, &mut job.tag);
-            }
-        };
-        let mut kernels = vec![Self::new("portable", 1, one_by_one)];
-        #[cfg(target_arch = "x86_64")]
-        {
-            use super::{avx2, avx512, avx512vl, sha_ni};
-            use crate::kernels::cpu::{Avx2, Avx512, Avx512Vl, ShaNi};
-            fn interleaved<const N: usize>(has: ShaNi) -> impl Fn(&mut [HmacJob<'_>]) {
-                move |jobs| {
-                    let mut jobs = jobs.iter_mut();
-                    sha_ni::hmac(has, core::array::from_fn::<_, N, _>(|_| jobs.next().unwrap()));
-                }
-            }
-            kernels.extend(Avx2::detect().map(|has| Self::new("avx2", avx2::LANES, move |jobs| avx2::hmac(has, jobs))));
-            kernels.extend(
-                Avx512Vl::detect()
-                    .map(|has| Self::new("avx512vl", avx512vl::LANES, move |jobs| avx512vl::hmac(has, jobs))),
-            );
-            kernels.extend(
-                Avx512::detect().map(|has| Self::new("avx512", avx512::LANES, move |jobs| avx512::hmac(has, jobs))),
-            );
-            kernels.extend(ShaNi::detect().into_iter().flat_map(|has| {
-                let by_one = move |jobs: &mut [HmacJob<'_>]| {
-                    let job = &mut jobs[0];
-                    sha_ni::hmac_one(has, job.key, job.message, job.suffix, &mut job.tag);
-                };
-                [
-                    Self::new("sha-ni, one", 1, by_one),
-                    Self::new("sha-ni x1", 1, interleaved::<1>(has)),
-                    Self::new("sha-ni x2", 2, interleaved::<2>(has)),
-                    Self::new("sha-ni x3", 3, interleaved::<3>(has)),
-                    Self::new("sha-ni x4", 4, interleaved::<4>(has)),
-                ]
-            }));
-        }
-        kernels
-    }
-
-    /// Whether it must be given a message for each of its lanes.
-    fn is_interleaved(&self) -> bool {
-        self.name.starts_with("sha-ni")
-    }
-
     fn counts(&self) -> std::ops::RangeInclusive<usize> {
-        if self.is_interleaved() { self.lanes..=self.lanes } else { 1..=self.lanes }
+        if self.only_full { self.lanes..=self.lanes } else { 1..=self.lanes }
     }
 }
 
@@ -105,7 +45,7 @@ impl Key {
 }
 
 /// Gives each message to the kernel beside the others, each under its own key, and compares.
-fn check(name: &str, keys: &[Key], messages: &[&[u8]], random: &mut ChaCha8Rng, hmac: &Run) {
+fn check(name: &str, keys: &[Key], messages: &[&[u8]], random: &mut ChaCha8Rng, hmac: impl Fn(&mut [HmacJob<'_>])) {
     let pairs = keys.iter().zip(messages);
     let mut jobs: Vec<HmacJob<'_>> =
         pairs.map(|(key, message)| HmacJob::new(&key.ours, message, random.random())).collect();
@@ -165,7 +105,7 @@ fn every_set_hashes_any_number_of_messages() {
             let equal = vec![&memory[..random.random_range(0..200)]; count];
             let unequal: Vec<&[u8]> = (0..count).map(|_| &memory[random.random_range(0..2000)..]).collect();
             for messages in [equal, unequal] {
-                check(set.name(), &keys, &messages, &mut random, &|jobs| kernels.many(jobs));
+                check(set.name(), &keys, &messages, &mut random, |jobs| kernels.many(jobs));
             }
         }
     }
