@@ -1,6 +1,7 @@
 //! How deep calls reach, seen by paint on the stack; and that places are wiped whole.
 
-use super::Wiped;
+use super::sha1::{HMAC_DEPTH, HmacJob};
+use super::{HmacKernels, Kernels, Midstates, Wiped};
 use crate::{Domain, MasterKey, Profile, Roc, Session};
 use core::arch::asm;
 use core::mem::{MaybeUninit, size_of};
@@ -145,6 +146,26 @@ fn p10_every_form_of_the_scrub_reaches_its_depth() {
         check_scrub::<4096>(with_avx512::<4096>);
         check_scrub::<65536>(with_avx512::<65536>);
     }
+}
+
+/// What a batch's scrub must reach beside its own frames.
+#[test]
+fn p10_no_number_of_macs_reaches_deeper_than_it_says() {
+    with_room(|| {
+        let mut key = Midstates::vacant();
+        key.set_key(&[7; 20]);
+        let message = [7; 300];
+        for set in Kernels::ALL.into_iter().filter(|set| set.is_available()) {
+            let kernels = HmacKernels::of(set);
+            for count in 1..=33 {
+                let lens = (0..count).map(|lane| lane * 7 % message.len());
+                let mut jobs: Vec<HmacJob<'_>> = lens.map(|len| HmacJob::new(&key, &message[..len], [0; 4])).collect();
+                let (idle, _) = reach(&mut || ());
+                let (hashing, _) = reach(&mut || kernels.many(&mut jobs));
+                assert!(hashing - idle <= HMAC_DEPTH, "{set}, {count} messages: {} octets", hashing - idle);
+            }
+        }
+    });
 }
 
 #[test]
