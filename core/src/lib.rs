@@ -70,6 +70,9 @@ mod error;
 mod inbound;
 mod index;
 mod info;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 #[allow(unsafe_code)]
 mod kernels;
 mod keys;

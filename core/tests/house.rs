@@ -18,7 +18,7 @@ const FLOORS: [&[&str]; 13] = [
     &["protect", "unprotect", "info"],
     &["inbound", "outbound"],
     &["session"],
-    &["model"],
+    &["model", "internals"],
 ];
 
 /// Constants and re-exports of `lib.rs` that doc comments may name.
