@@ -31,7 +31,7 @@ impl Guarded {
     pub(crate) fn end(&mut self, len: usize) -> &mut [u8] {
         assert!(len <= self.len);
         // SAFETY: within the pages, which are this value's alone.
-        unsafe { slice::from_raw_parts_mut(self.start.wrapping_add(self.len - len), len) }
+        unsafe { slice::from_raw_parts_mut(self.start.add(self.len - len), len) }
     }
 
     /// The first `len` octets: right before them is the page that stops.

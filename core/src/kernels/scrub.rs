@@ -12,7 +12,7 @@
 pub(super) mod x86_64;
 
 /// How deep, in octets, the calls that protect or unprotect a packet reach at most. The build without optimisation keeps every temporary.
-const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 16 * 1024 } else { 3 * 1024 };
+const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 24 * 1024 } else { 3 * 1024 };
 
 /// The same of the calls that derive keys. Control operations are rare enough for a margin.
 const DERIVATION_DEPTH: usize = if cfg!(debug_assertions) { 48 * 1024 } else { 8 * 1024 };
