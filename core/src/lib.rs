@@ -79,6 +79,9 @@ mod id;
 mod inbound;
 mod index;
 mod info;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 #[allow(unsafe_code)]
 mod kernels;
 mod keying;

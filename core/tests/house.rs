@@ -23,7 +23,7 @@ const FLOORS: [&[&str]; 18] = [
     &["parallel"],
     &["session", "held"],
     &["keying"],
-    &["model"],
+    &["model", "internals"],
 ];
 
 /// Constants and re-exports of `lib.rs` that doc comments may name.

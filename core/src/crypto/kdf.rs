@@ -2,6 +2,7 @@
 
 use super::aes::{Aes, BLOCK};
 use crate::error::Result;
+use crate::kernels::{Engine, Kernels};
 use zeroize::Zeroizing;
 
 /// Octets of a master salt, padded if the profile's is shorter.
@@ -29,12 +30,13 @@ const LABEL_AT: usize = 7;
 /// The pseudo-random function under one master key and salt.
 pub(crate) struct Prf {
     aes: Option<Aes>,
+    engine: Option<Engine>,
     salt: Zeroizing<[u8; SALT_LEN]>,
 }
 
 impl Prf {
     pub(crate) fn vacant() -> Self {
-        Self { aes: None, salt: Zeroizing::new([0; SALT_LEN]) }
+        Self { aes: None, engine: Engine::of(Kernels::active()), salt: Zeroizing::new([0; SALT_LEN]) }
     }
 
     /// A salt of 12 octets (AEAD profiles) is padded with zeros on the right to 14.
@@ -46,7 +48,12 @@ impl Prf {
         for (to, from) in self.salt.iter_mut().zip(master_salt) {
             *to = *from;
         }
-        Aes::expand_in(&mut self.aes, master_key)
+        Aes::expand_in(&mut self.aes, master_key, self.engine)
+    }
+
+    /// The engine of the set of kernels that was in use when this was made, for all that is derived: they go together.
+    pub(crate) const fn engine(&self) -> Option<Engine> {
+        self.engine
     }
 
     /// Fills `output` with what the label derives: the keystream from `(label XOR salt) * 2^16` on, a few blocks of it.

@@ -1,9 +1,9 @@
 //! The tags of many packets at a time: HMACs are computed in lanes, side by side.
 
 use super::Authenticated;
-use super::hmac::{HmacJob, hmac_many};
 use super::{Frame, MAX_TAG_LEN, Suffix, Suite};
 use crate::error::{Error, Result};
+use crate::kernels::{HmacJob, HmacKernels, Kernels};
 use arrayvec::ArrayVec;
 use subtle::ConstantTimeEq;
 
@@ -62,7 +62,7 @@ pub(crate) fn tags(jobs: &[TagJob<'_>]) -> ArrayVec<FullTag, AT_ONCE> {
             Suite::Unprotected => {}
         }
     }
-    hmac_many(&mut lanes);
+    HmacKernels::of(Kernels::active()).many(&mut lanes);
     for (at, lane) in places.into_iter().zip(&lanes) {
         if let Some(tag) = tags.get_mut(usize::from(at)) {
             tag.0 = lane.tag;

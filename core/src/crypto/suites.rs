@@ -126,7 +126,7 @@ impl<K> Both<K> {
 }
 
 impl CmKeys {
-    const fn vacant() -> Self {
+    fn vacant() -> Self {
         Self { mac: HmacSha1::vacant(), cipher: AesCm::vacant() }
     }
 }

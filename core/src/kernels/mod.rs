@@ -1,13 +1,25 @@
 //! What Rust has no words for: machine instructions, memory below the stack pointer, pages of one's own. Beside `epoch`, the only place with `unsafe`.
 
+#[cfg(target_arch = "x86_64")]
+mod aes;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "nowhere.rs"]
+mod aes;
 mod choice;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod cpu;
+#[cfg(all(test, unix, not(miri)))]
+pub(crate) mod guarded;
 mod scrub;
+mod sha1;
 mod vault;
 
+pub(crate) use aes::{BLOCK, Engine, RoundKeys};
 pub use choice::{Kernels, KernelsUnavailable, UnknownKernels};
 pub(crate) use scrub::{on_scrubbed_stack, scrub_after_batch, scrub_after_derivation, scrub_after_packet, scrubbed};
+pub(crate) use sha1::{HmacJob, HmacKernels, Midstates};
+#[cfg(feature = "internals")]
+pub(crate) use sha1::{Kernel, TAG_LEN};
 pub use vault::KeyMemory;
 pub(crate) use vault::Vaulted;
 

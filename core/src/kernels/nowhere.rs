@@ -1,0 +1,34 @@
+//! What stands for the kernels' types where there are no kernels: nothing can be made of it.
+
+use super::choice::Kernels;
+use cipher::inout::InOutBuf;
+
+/// Octets of an AES block.
+pub(crate) const BLOCK: usize = 16;
+
+/// No engine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Engine {}
+
+impl Engine {
+    pub(crate) const fn of(_: Kernels) -> Option<Self> {
+        None
+    }
+}
+
+/// No round keys.
+pub(crate) enum RoundKeys {}
+
+impl RoundKeys {
+    pub(crate) const fn vacant(engine: Engine) -> Self {
+        match engine {}
+    }
+
+    pub(crate) const fn expand(&mut self, _: &[u8]) -> Option<()> {
+        match *self {}
+    }
+
+    pub(crate) fn counter_mode(&self, _: &[u8; BLOCK], _: InOutBuf<'_, '_, u8>) {
+        match *self {}
+    }
+}
