@@ -123,7 +123,7 @@ impl Budget {
         self.take(|_| 1)
     }
 
-    const fn new(packets: u64, soft: u64) -> Self {
+    fn new(packets: u64, soft: u64) -> Self {
         Self { left: AtomicU64::new(packets), soft, told: AtomicBool::new(false) }
     }
 

@@ -91,12 +91,18 @@ impl Space {
         Ok(self.streams.iter(guard)?.filter(|stream| stream.gone().is_none()))
     }
 
-    /// Takes over where the streams of an older space stand that have sent no SRTP packet in this one.
+    /// Takes over where the streams of an older space stand that have sent nothing in this one. No key is in either any more.
     pub(crate) fn inherit(&self, older: &Self, guard: &Guard<'_>) -> Result<()> {
         for stream in older.live(guard)? {
-            let srtp = stream.track(Protocol::Rtp).mark();
-            match self.place(stream.ssrc(), &Origin { srtp, ..Origin::START }, guard) {
-                Ok(placed) => drop(placed.track(Protocol::Rtp).decide(srtp)),
+            let mark = |protocol| stream.track(protocol).mark();
+            let origin = Origin { srtp: mark(Protocol::Rtp), srtcp: mark(Protocol::Rtcp), ..Origin::START };
+            match self.place(stream.ssrc(), &origin, guard) {
+                Ok(placed) => {
+                    for protocol in [Protocol::Rtp, Protocol::Rtcp] {
+                        // Unless it knows better.
+                        let _ = placed.track(protocol).decide(mark(protocol));
+                    }
+                }
                 // It begins afresh, like a stream that nobody knows.
                 Err(Error::TooManyStreams) => {}
                 Err(error) => return Err(error),

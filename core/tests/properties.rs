@@ -390,8 +390,7 @@ proptest! {
         let receiver = |builder: SessionBuilder| builder.replay_window(window).srtcp_replay_window(window).grace(grace);
         let pair = Pair::differing(Profile::NullSha1_80, 0, |sender| sender, receiver);
         let mut model = Spaces::new();
-        // What was sent: under which key, at which index.
-        let mut sent: Vec<(usize, Protocol, u64, Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut sent: Vec<Sent> = Vec::new();
         let (mut key, mut at, mut rtcp_at) = (0usize, 100u64, 0u64);
         let (mut keys, mut to_come, mut afresh) = (0u8, Vec::new(), false);
         for step in steps {
@@ -405,7 +404,7 @@ proptest! {
                     if rtcp { rtcp_at += 1 } else { at = index }
                     let plain = plain(protocol, SSRC, low16(index));
                     let packet = seal(pair.outbound(), protocol, &plain).unwrap();
-                    sent.push((key, protocol, index, plain, packet));
+                    sent.push(Sent { key, protocol, index, plain, packet });
                 }
                 Step::Rekey(roc, keeps, follows) if keys < 250 => {
                     keys += 1;
@@ -430,7 +429,7 @@ proptest! {
                     }
                 }
                 Step::Deliver(back) if back < sent.len() => {
-                    let (key, protocol, index, plain, packet) = &sent[sent.len() - 1 - back];
+                    let Sent { key, protocol, index, plain, packet } = &sent[sent.len() - 1 - back];
                     let expected = model.receive(*key, grace_keys, *protocol, *index);
                     let opened = pair.open(*protocol, packet);
                     prop_assert_eq!(opened.is_ok(), expected, "key {} {:?} {}: {:?}", key, protocol, index, opened);
@@ -442,6 +441,15 @@ proptest! {
             }
         }
     }
+}
+
+/// A packet that was protected under a key, at an index.
+struct Sent {
+    key: usize,
+    protocol: Protocol,
+    index: u64,
+    plain: Vec<u8>,
+    packet: Vec<u8>,
 }
 
 /// What happens to a stream and its keys.
