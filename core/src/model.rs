@@ -9,7 +9,7 @@ use crate::keys::KeyId;
 use crate::policy::{Policy, Windows};
 use crate::stream::{NextSrtcp, Origin, Taken};
 use crate::wire::Protocol;
-use crate::{epoch, replay, stream, table};
+use crate::{epoch, kernels, replay, stream, table};
 use std::sync::Arc;
 
 /// A domain that destroys at once what it should retire: models of it must fail.
@@ -150,5 +150,23 @@ impl Direction {
 
     pub fn remove_stream(&self, ssrc: u32) -> Result<()> {
         self.0.remove_stream(Ssrc(ssrc))
+    }
+}
+
+/// Which slots of a slab are free.
+pub struct FreeSlots(kernels::FreeSlots);
+
+impl FreeSlots {
+    #[must_use]
+    pub fn all(slots: usize) -> Self {
+        Self(kernels::FreeSlots::all(slots))
+    }
+
+    pub fn take(&self) -> Option<usize> {
+        self.0.take()
+    }
+
+    pub fn give_back(&self, slot: usize) -> bool {
+        self.0.give_back(slot)
     }
 }

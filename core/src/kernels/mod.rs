@@ -4,6 +4,8 @@ mod scrub;
 mod vault;
 
 pub(crate) use scrub::{on_scrubbed_stack, scrub_after_derivation, scrub_after_packet, scrubbed};
+#[cfg(crossbeam_loom)]
+pub(crate) use vault::FreeSlots;
 pub use vault::KeyMemory;
 pub(crate) use vault::Vaulted;
 
