@@ -44,7 +44,8 @@
 //!   stream                                       indices and replay lists of one SSRC
 //!   policy  counters
 //!   keys                                         session keys, key rings
-//!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)   secret
+//!   crypto/ (profile aes kdf aes_cm hmac gcm     epoch/ (domain readers reclaimer published slots)
+//!            suites)                             secret
 //!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (scrub vault)
 //!   index
 //!   error  primitive

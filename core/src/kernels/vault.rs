@@ -200,5 +200,5 @@ impl KeyMemory {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix, not(any(miri, crossbeam_loom, keyflip_keys_on_heap))))]
 mod tests;
