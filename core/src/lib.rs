@@ -46,8 +46,8 @@
 //!   stream                                       indices and replay lists of one SSRC
 //!   policy  counters
 //!   keys                                         session keys, key rings
-//!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer timers events published slots)   secret
-//!   event
+//!   crypto/ (profile aes kdf aes_cm hmac gcm     epoch/ (domain readers reclaimer timers events published slots)  
+//!            suites)                             secret  event
 //!   wire/ (rtp rtcp)  classify  buffer  replay   kernels/ (scrub vault)
 //!   index  id
 //!   error  primitive

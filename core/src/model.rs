@@ -8,7 +8,7 @@ use crate::policy::Windows;
 use crate::space::{Space, until_settled};
 use crate::stream::{Mark, NextSrtcp, Origin, Seat, Taken};
 use crate::wire::Protocol;
-use crate::{epoch, replay, stream, table};
+use crate::{epoch, kernels, replay, stream, table};
 use std::sync::Arc;
 
 /// A domain that destroys at once what it should retire: models of it must fail.
@@ -176,5 +176,23 @@ impl Direction {
 
     pub fn remove_stream(&self, ssrc: u32, guard: &Guard<'_>) -> Result<bool> {
         self.0.remove(Ssrc(ssrc), guard)
+    }
+}
+
+/// Which slots of a slab are free.
+pub struct FreeSlots(kernels::FreeSlots);
+
+impl FreeSlots {
+    #[must_use]
+    pub fn all(slots: usize) -> Self {
+        Self(kernels::FreeSlots::all(slots))
+    }
+
+    pub fn take(&self) -> Option<usize> {
+        self.0.take()
+    }
+
+    pub fn give_back(&self, slot: usize) -> bool {
+        self.0.give_back(slot)
     }
 }

@@ -1,7 +1,7 @@
 //! What keys lie in: pages that are locked and kept out of core dumps, as the system says; less where it allows less, and it is reported.
 //!
 //! Limits are a process's own: so each test starts this program once more as the process under test.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", not(keyflip_keys_on_heap)))]
 
 use keyflip::{Domain, KeyMemory, MasterKey, Profile, Roc, Session};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -13,7 +13,7 @@
 
 #![cfg(crossbeam_loom)]
 
-use keyflip::model::{Direction, Published, ReplayList, Stream, Table, domain_freeing_at_once};
+use keyflip::model::{Direction, FreeSlots, Published, ReplayList, Stream, Table, domain_freeing_at_once};
 use keyflip::{Domain, Error};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -540,5 +540,70 @@ fn p05_an_srtcp_index_is_below_the_floor_or_not_given_out() {
         let (_, next) = stream.held().close();
         let given = join(handles).into_iter().filter_map(Result::ok).flatten();
         assert_eq!(given.map(|index| assert!(index < next)).count() as u64, next);
+    });
+}
+
+// ---- Slots for keys.
+
+/// Octets that loom watches, as many as there are slots.
+struct Slots(Vec<UnsafeCell<u64>>);
+
+// SAFETY: each is its owner's alone; that no two have it at once is what the models check.
+unsafe impl Sync for Slots {}
+
+impl Slots {
+    fn write(&self, slot: usize, value: u64) {
+        // SAFETY: the caller owns the slot; loom checks it.
+        self.0[slot].with_mut(|octets| unsafe { *octets = value });
+    }
+
+    fn read(&self, slot: usize) -> u64 {
+        // SAFETY: as above.
+        self.0[slot].with(|octets| unsafe { *octets })
+    }
+}
+
+/// 3 threads, no bound: two owners wipe their slots and give them back, while the one who takes slots takes what is there.
+#[test]
+fn a_slot_is_taken_as_its_last_owner_left_it() {
+    explore("slots taken while others are given back", UNBOUNDED, || {
+        let free = Arc::new(FreeSlots::all(2));
+        let slots = Arc::new(Slots((0..2).map(|_| UnsafeCell::new(0)).collect()));
+        let owner = |slot: usize| {
+            let (free, slots) = (Arc::clone(&free), Arc::clone(&slots));
+            slots.write(slot, 7);
+            spawn(move || {
+                assert_eq!(slots.read(slot), 7);
+                slots.write(slot, 0);
+                free.give_back(slot);
+            })
+        };
+        let handles = [free.take(), free.take()].map(|slot| owner(slot.unwrap())).into();
+        let taken: Vec<usize> = std::iter::from_fn(|| free.take()).collect();
+        for slot in &taken {
+            assert_eq!(slots.read(*slot), 0);
+            slots.write(*slot, 8);
+        }
+        join(handles);
+        assert!(taken.iter().all(|slot| slots.read(*slot) == 8));
+        assert_eq!(std::iter::from_fn(|| free.take()).count(), 2 - taken.len());
+    });
+}
+
+/// 2 threads, no bound: the last slots of two words.
+#[test]
+fn who_gives_back_the_last_slot_hears_that_all_are_free() {
+    const SLOTS: usize = 65;
+    explore("the last slots given back", UNBOUNDED, || {
+        let free = Arc::new(FreeSlots::all(SLOTS));
+        let taken: Vec<usize> = std::iter::from_fn(|| free.take()).collect();
+        assert_eq!(taken.len(), SLOTS);
+        assert!(taken[1..64].iter().all(|slot| !free.give_back(*slot)));
+        let other = {
+            let free = Arc::clone(&free);
+            spawn(move || free.give_back(0))
+        };
+        let here = free.give_back(64);
+        assert!(here | other.join().unwrap(), "nobody heard it");
     });
 }

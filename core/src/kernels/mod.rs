@@ -20,6 +20,8 @@ pub(crate) use scrub::{on_scrubbed_stack, scrub_after_batch, scrub_after_derivat
 pub(crate) use sha1::{HmacJob, HmacKernels, Midstates};
 #[cfg(feature = "internals")]
 pub(crate) use sha1::{Kernel, TAG_LEN};
+#[cfg(crossbeam_loom)]
+pub(crate) use vault::FreeSlots;
 pub use vault::KeyMemory;
 pub(crate) use vault::Vaulted;
 

@@ -7,9 +7,13 @@
 //!    becomes empty leaves, unless it is the only empty one of its shelf.
 //! 5. Where the system maps no pages, a slot is an allocation of its own on the ordinary heap, and counted as such.
 
+mod free;
 mod pages;
 mod shelves;
 mod slab;
+
+#[cfg(crossbeam_loom)]
+pub(crate) use free::FreeSlots;
 
 use crate::primitive::StaticU64;
 use crate::primitive::atomic::Ordering;
@@ -196,5 +200,5 @@ impl KeyMemory {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix, not(any(miri, crossbeam_loom, keyflip_keys_on_heap))))]
 mod tests;

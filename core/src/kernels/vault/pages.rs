@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 /// Pages of this process's own: zeros at first, writable, never moved.
 pub(super) struct Pages {
-    #[cfg(all(unix, not(any(miri, keyflip_keys_on_heap))))]
+    #[cfg(all(unix, not(any(miri, crossbeam_loom, keyflip_keys_on_heap))))]
     _map: memmap2::MmapMut,
     base: NonNull<u8>,
     octets: usize,
@@ -37,7 +37,7 @@ impl Pages {
         }
     }
 
-    #[cfg(all(unix, not(any(miri, keyflip_keys_on_heap))))]
+    #[cfg(all(unix, not(any(miri, crossbeam_loom, keyflip_keys_on_heap))))]
     fn map(octets: usize) -> Option<Self> {
         let mut map = memmap2::MmapMut::map_anon(octets).ok()?;
         // Private to the process: what a child wipes stays with its parent.
@@ -50,8 +50,8 @@ impl Pages {
         Some(Self { _map: map, base, octets, locked_by, undumped })
     }
 
-    /// None to be had. A sanitizer knows nothing of slots, and so a build for one keeps keys in allocations that it knows.
-    #[cfg(not(all(unix, not(any(miri, keyflip_keys_on_heap)))))]
+    /// None to be had. AddressSanitizer knows nothing of slots, and so a build for it keeps keys in allocations, that it knows. Nor does a model have any.
+    #[cfg(not(all(unix, not(any(miri, crossbeam_loom, keyflip_keys_on_heap)))))]
     fn map(_: usize) -> Option<Self> {
         None
     }

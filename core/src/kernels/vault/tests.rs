@@ -47,19 +47,15 @@ fn a_slot_is_at_least_a_line_and_may_be_as_long_as_a_slab() {
 
 #[test]
 fn a_place_is_wiped_whole() {
-    #[expect(dead_code)]
-    enum Either {
-        Small(u8),
-        Large([u8; 5 * LINE - 2]),
-    }
-    let vaulted = Vaulted::new(Either::Small(0xdd));
+    let vaulted: Vaulted<Option<[u8; 5 * LINE - 2]>> = Vaulted::new(None);
     let (slab, place) = (slab_of(&vaulted), vaulted.place.cast());
-    let len = slot_len(size_of::<Either>());
-    assert_eq!(len, 5 * LINE);
-    // SAFETY: within the slot, and behind what the value needs of it.
-    unsafe { place.add(2).write_bytes(0xee, len - 2) };
-    let before = octets(place, len);
-    assert!(before[..2].contains(&0xdd) && before[2..].iter().all(|octet| *octet == 0xee));
+    let len = 5 * LINE;
+    assert_eq!(slot_len(size_of_val(&*vaulted)), len);
+    // SAFETY: within the slot.
+    let unused = unsafe { place.add(1) };
+    // SAFETY: up to its end, where there is nothing of the value.
+    unsafe { unused.write_bytes(0xee, len - 1) };
+    assert!(vaulted.is_none() && octets(unused, len - 1).iter().all(|octet| *octet == 0xee));
     drop(vaulted);
     assert_eq!(octets(place, len), vec![0; len]);
     drop(slab);
