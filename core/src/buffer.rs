@@ -34,11 +34,9 @@ impl<'a> Buffer<'a> {
         }
     }
 
-    /// # Errors
-    ///
-    /// [`Error::OutputTooSmall`] if the output has fewer than `len` octets.
-    pub(crate) const fn check_room(&self, len: usize) -> Result<()> {
-        if len > self.to.len() { Err(Error::OutputTooSmall) } else { Ok(()) }
+    /// Octets of the output.
+    pub(crate) const fn room(&self) -> usize {
+        self.to.len()
     }
 
     /// Carries the octets before `body` to the output as they are, and gives the body, to be read and written once.
@@ -50,7 +48,7 @@ impl<'a> Buffer<'a> {
             to.copy_from_slice(from);
         }
         let (from, to) = (from.get(body.clone()).unwrap_or_default(), self.to.get_mut(body).unwrap_or_default());
-        // Of one length, since `check_room` was asked first; nothing is better than a part.
+        // Of one length, since `room` was asked first; nothing is better than a part.
         InOutBuf::new(from, to).unwrap_or_else(|_| (&mut [][..]).into())
     }
 
@@ -70,7 +68,7 @@ mod tests {
         let mut buffer = Buffer::in_place(&mut storage, 8).unwrap();
         assert_eq!(buffer.packet(), b"headbody");
         assert_eq!(buffer.body(4..8).get_in(), b"body");
-        assert_eq!((buffer.check_room(12), buffer.check_room(13)), (Ok(()), Err(Error::OutputTooSmall)));
+        assert_eq!(buffer.room(), 12);
 
         let mut output = [0u8; 12];
         let mut buffer = Buffer::between(b"headbody", &mut output);

@@ -67,6 +67,18 @@ pub enum Error {
     /// The output has no room for the result. Nothing was written.
     #[error("output buffer has no room for the result")]
     OutputTooSmall,
+    /// No batch call has come to this packet yet.
+    #[error("packet was not processed yet")]
+    NotProcessed,
+    /// A header that does not have the length that its own fields say.
+    #[error("header is shorter or longer than its fields say")]
+    HeaderMismatch,
+    /// More octets are to be replaced than the payload has.
+    #[error("prefix is longer than the payload")]
+    PrefixTooLong,
+    /// Two packets of one arena overlap. Nothing was done.
+    #[error("packets of one arena overlap")]
+    OverlappingPackets,
     /// The stated packet length is larger than the buffer that holds the packet.
     #[error("stated length exceeds the buffer")]
     LengthExceedsBuffer,

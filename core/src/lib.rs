@@ -60,6 +60,7 @@
     deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)
 )]
 
+mod batch;
 mod buffer;
 mod context;
 mod counters;
@@ -67,6 +68,7 @@ mod crypto;
 #[allow(unsafe_code)]
 mod epoch;
 mod error;
+mod fanout;
 mod inbound;
 mod index;
 mod info;
@@ -77,6 +79,8 @@ mod keys;
 #[doc(hidden)]
 pub mod model;
 mod outbound;
+#[cfg(feature = "rayon")]
+mod parallel;
 mod policy;
 mod primitive;
 mod protect;
@@ -88,16 +92,22 @@ mod table;
 mod unprotect;
 mod wire;
 
+pub use batch::{Outgoing, OutgoingAt, Received, ReceivedAt};
+pub use batch::{protect_batch, protect_batch_in, unprotect_batch, unprotect_batch_in};
 pub use context::Rekeyed;
 pub use counters::RefusedCounts;
 pub use crypto::profile::{Profile, UnknownProfile};
-pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, SynchronizeError};
+pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, Registry, SynchronizeError};
 pub use error::{Error, Fault, Result};
+pub use fanout::{Target, fanout};
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};
+pub use kernels::{Kernels, KernelsUnavailable, UnknownKernels};
 pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS};
 pub use outbound::Outbound;
+#[cfg(feature = "rayon")]
+pub use parallel::{par_fanout, par_protect_batch, par_unprotect_batch};
 pub use policy::{Grace, NewStreams, SrtcpEncryption};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};

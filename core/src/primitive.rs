@@ -12,8 +12,8 @@ pub(crate) mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 }
 
-/// A word in static memory. Never part of a model: it lives through all runs of one.
-pub(crate) use core::sync::atomic::AtomicU64 as StaticU64;
+/// Words in static memory. Never part of a model: they live through all runs of one.
+pub(crate) use core::sync::atomic::{AtomicU8 as StaticU8, AtomicU64 as StaticU64};
 
 #[cfg(crossbeam_loom)]
 pub(crate) use loom::thread::yield_now;

@@ -6,13 +6,16 @@
 use crate::buffer::Buffer;
 use crate::context::{Context, until_settled};
 use crate::crypto::Frame;
+use crate::crypto::aes::BLOCK;
+use crate::crypto::many::TagJob;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::index::{Counter, PacketIndex, SrtcpIndex};
 use crate::kernels::{scrub_after_packet, scrubbed};
 use crate::keys::{KeyRing, SessionKeys};
 use crate::stream::{Seat, Stream, Taken};
-use crate::wire::{Plain, Protocol, Shape};
+use crate::wire::{MAX_PACKET_LEN, Plain, Protocol, Shape};
+use cipher::inout::InOutBuf;
 use core::ops::Range;
 
 /// Protects one packet; returns its new length.
@@ -32,22 +35,29 @@ fn protect_unscrubbed(
     protocol: Protocol,
     buffer: &mut Buffer<'_>,
 ) -> Result<usize> {
-    let ready = until_settled(|| prepare(context, guard, protocol, buffer));
-    match ready {
-        Ok(ready) => Ok(ready.seal(protocol, buffer)),
-        Err(error) => {
-            context.refusals.count(error, guard);
-            Err(error)
-        }
-    }
+    let ready = ready(context, guard, protocol, buffer.packet(), buffer.packet().len(), buffer.room())?;
+    Ok(ready.seal(protocol, buffer))
+}
+
+/// Makes the packet ready that `head` begins and that is `len` octets long, for a buffer with room for `room` octets; counts a refusal.
+pub(crate) fn ready<'g>(
+    context: &'g Context,
+    guard: &'g Guard<'_>,
+    protocol: Protocol,
+    head: &[u8],
+    len: usize,
+    room: usize,
+) -> Result<Ready<'g>> {
+    until_settled(|| prepare(context, guard, protocol, head, len, room))
+        .inspect_err(|error| context.refusals.count(*error, guard))
 }
 
 /// A packet whose index is taken: it may be encrypted.
-struct Ready<'g> {
-    key: &'g SessionKeys,
-    frame: Frame,
+pub(crate) struct Ready<'g> {
+    pub(crate) key: &'g SessionKeys,
+    pub(crate) frame: Frame,
     shape: Shape,
-    body_end: usize,
+    pub(crate) body_end: usize,
 }
 
 /// All that can fail, and the taking of the index at its end.
@@ -55,13 +65,19 @@ fn prepare<'g>(
     context: &'g Context,
     guard: &'g Guard<'_>,
     protocol: Protocol,
-    buffer: &Buffer<'_>,
+    head: &[u8],
+    body_end: usize,
+    room: usize,
 ) -> Result<Ready<'g>> {
-    let packet = Plain::parse(protocol, buffer.packet())?;
-    let body_end = buffer.packet().len();
+    if body_end > MAX_PACKET_LEN {
+        return Err(Error::PacketTooLong);
+    }
+    let packet = Plain::parse(protocol, head)?;
     let ring = context.ring(guard)?;
     let shape = ring.shape(context.policy().spec, protocol);
-    buffer.check_room(body_end + shape.overhead())?;
+    if body_end + shape.overhead() > room {
+        return Err(Error::OutputTooSmall);
+    }
     let key = ring.current()?;
     key.budget(protocol).check()?;
 
@@ -118,17 +134,60 @@ fn next_srtcp<'g>(
 
 impl Ready<'_> {
     fn seal(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> usize {
-        let suite = self.key.suite(protocol);
-        suite.crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
-
-        let trailer = self.shape.trailer(self.body_end);
+        self.encrypt(protocol, buffer);
         let output = buffer.output();
+        self.put_clear(output);
+        let (protected, tag) = self.split(output);
+        self.key.suite(protocol).tag(&self.frame, protected, tag);
+        self.len()
+    }
+
+    pub(crate) fn encrypt(&self, protocol: Protocol, buffer: &mut Buffer<'_>) {
+        self.key.suite(protocol).crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
+    }
+
+    /// Encrypts an RTP payload that is `first` and `rest` into `output`, which is as long as both.
+    pub(crate) fn encrypt_parts(&self, first: &[u8], rest: &[u8], output: &mut [u8]) {
+        let suite = self.key.suite(Protocol::Rtp);
+        // Up to where a block ends, the two meet in the output; from there on, it is straight from one to the other.
+        let meet = first.len().next_multiple_of(BLOCK).min(output.len());
+        let meet = if first.is_empty() { 0 } else { meet };
+        let (begin, end) = output.split_at_mut_checked(meet).unwrap_or_default();
+        for (to, from) in begin.iter_mut().zip(first.iter().chain(rest)) {
+            *to = *from;
+        }
+        if !begin.is_empty() {
+            suite.crypt(&self.frame, begin.into());
+        }
+        let rest = rest.get(meet - first.len()..).unwrap_or_default();
+        let blocks = u16::try_from(meet / BLOCK).unwrap_or(u16::MAX);
+        if let Ok(body) = InOutBuf::new(rest, end) {
+            suite.crypt_from(&self.frame, blocks, body);
+        }
+    }
+
+    /// Writes what of the trailer is in the clear.
+    pub(crate) fn put_clear(&self, output: &mut [u8]) {
+        let trailer = self.shape.trailer(self.body_end);
         put(output, trailer.word, self.frame.word());
         put(output, trailer.mki, self.key.mki());
-        if let Some((protected, rest)) = output.split_at_mut_checked(self.body_end) {
-            let tag = trailer.tag.start - self.body_end..trailer.tag.end - self.body_end;
-            suite.tag(&self.frame, protected, rest.get_mut(tag).unwrap_or_default());
-        }
+    }
+
+    /// What is authenticated, and where the tag goes.
+    pub(crate) fn split<'b>(&self, output: &'b mut [u8]) -> (&'b mut [u8], &'b mut [u8]) {
+        let place = self.shape.trailer(self.body_end).tag;
+        let Some((protected, rest)) = output.split_at_mut_checked(self.body_end) else { return Default::default() };
+        (protected, rest.get_mut(place.start - self.body_end..place.end - self.body_end).unwrap_or_default())
+    }
+
+    /// What its tag is computed of, once it is encrypted.
+    pub(crate) fn tag_job<'a>(&'a self, protocol: Protocol, output: &'a [u8]) -> TagJob<'a> {
+        let protected = output.get(..self.body_end).unwrap_or_default();
+        TagJob { suite: self.key.suite(protocol), frame: &self.frame, protected }
+    }
+
+    /// Octets of the protected packet.
+    pub(crate) const fn len(&self) -> usize {
         self.body_end + self.shape.overhead()
     }
 }

@@ -7,6 +7,7 @@
 
 use crate::buffer::Buffer;
 use crate::context::{Context, until_settled};
+use crate::crypto::many::{FullTag, TagJob};
 use crate::crypto::{Authenticated, Frame};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
@@ -16,6 +17,7 @@ use crate::keys::{KeyId, KeyRing, SessionKeys, Usable};
 use crate::policy::Policy;
 use crate::stream::{Mark, Seat, Stream};
 use crate::wire::{Protected, Protocol};
+use core::ops::Range;
 
 /// Unprotects one packet; returns the length of the plain one.
 pub(crate) fn unprotect(
@@ -28,15 +30,15 @@ pub(crate) fn unprotect(
 }
 
 /// As [`unprotect`], but leaves copies of keys on the stack and in registers.
-fn unprotect_unscrubbed(
+pub(crate) fn unprotect_unscrubbed(
     context: &Context,
     guard: &Guard<'_>,
     protocol: Protocol,
     buffer: &mut Buffer<'_>,
 ) -> Result<usize> {
-    let accepted = until_settled(|| accept(context, guard, protocol, buffer));
+    let accepted = until_settled(|| accept(context, guard, protocol, buffer.packet(), buffer.room()));
     match accepted {
-        Ok(accepted) => Ok(accepted.decrypt(protocol, buffer)),
+        Ok(accepted) => Ok(accepted.decrypt(buffer)),
         Err(error) => {
             context.refusals.count(error, guard);
             Err(error)
@@ -45,15 +47,17 @@ fn unprotect_unscrubbed(
 }
 
 /// A packet whose index is claimed: it may be decrypted.
-struct Accepted<'g> {
+pub(crate) struct Accepted<'g> {
     key: &'g SessionKeys,
     frame: Frame,
+    protocol: Protocol,
     body_end: usize,
 }
 
 impl Accepted<'_> {
-    fn decrypt(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> usize {
-        self.key.suite(protocol).crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
+    /// Decrypts it; returns the length of the plain packet.
+    pub(crate) fn decrypt(&self, buffer: &mut Buffer<'_>) -> usize {
+        self.key.suite(self.protocol).crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
         self.body_end
     }
 }
@@ -63,20 +67,42 @@ fn accept<'g>(
     context: &'g Context,
     guard: &'g Guard<'_>,
     protocol: Protocol,
-    buffer: &Buffer<'_>,
+    octets: &[u8],
+    room: usize,
 ) -> Result<Accepted<'g>> {
+    let (ring, packet) = parse(context, guard, protocol, octets, room)?;
+    let (view, verdict) = judge(context, guard, protocol, &packet, octets, ring)?;
+    let (key, frame, proof) = verdict.inspect_err(|_| view.count_refused(protocol))?;
+    claim(context, guard, protocol, &view, packet.body_end, (key, frame, proof))
+}
+
+/// Takes a packet apart, by the lengths of the ring in use.
+fn parse<'g>(
+    context: &'g Context,
+    guard: &'g Guard<'_>,
+    protocol: Protocol,
+    octets: &[u8],
+    room: usize,
+) -> Result<(&'g KeyRing, Protected)> {
     let ring = context.ring(guard)?;
-    let packet = Protected::parse(ring.shape(context.policy().spec, protocol), buffer.packet())?;
+    let packet = Protected::parse(ring.shape(context.policy().spec, protocol), octets)?;
     if !packet.encrypted && context.policy().encrypts_srtcp() {
         return Err(Error::UnencryptedSrtcp);
     }
-    buffer.check_room(packet.body_end)?;
+    if packet.body_end > room { Err(Error::OutputTooSmall) } else { Ok((ring, packet)) }
+}
 
-    let (view, verdict) = judge(context, guard, protocol, &packet, buffer.packet(), ring)?;
-    let (key, frame, proof) = verdict.inspect_err(|_| view.count_refused(protocol))?;
-
+/// Claims the index of a packet that verified.
+fn claim<'g>(
+    context: &'g Context,
+    guard: &'g Guard<'_>,
+    protocol: Protocol,
+    view: &View<'g>,
+    body_end: usize,
+    (key, frame, proof): Verified<'g>,
+) -> Result<Accepted<'g>> {
     key.budget(protocol).check()?;
-    let stream = context.admit(packet.ssrc, &view.seat, guard)?;
+    let stream = context.admit(frame.ssrc, &view.seat, guard)?;
     let track = stream.track(protocol);
     track.spend(key, protocol)?;
     track.claim(&proof).inspect_err(|_| track.count_refused())?;
@@ -86,7 +112,70 @@ fn accept<'g>(
     {
         stream.settle(key.id(), limit);
     }
-    Ok(Accepted { key, frame, body_end: packet.body_end })
+    Ok(Accepted { key, frame, protocol, body_end })
+}
+
+/// A packet of a batch, on its way: judged but for its tag.
+pub(crate) struct Opened<'g> {
+    context: &'g Context,
+    view: View<'g>,
+    packet: Protected,
+    protocol: Protocol,
+    /// The key that is tried first.
+    key: &'g SessionKeys,
+    frame: Frame,
+}
+
+impl<'g> Opened<'g> {
+    /// Finds all that the tag check needs.
+    ///
+    /// # Errors
+    ///
+    /// As for a packet alone; but it may be judged by a view that others have changed by now, so ask again for a verdict.
+    pub(crate) fn new(
+        context: &'g Context,
+        guard: &'g Guard<'_>,
+        protocol: Protocol,
+        octets: &[u8],
+        room: usize,
+    ) -> Result<Self> {
+        let (ring, packet) = parse(context, guard, protocol, octets, room)?;
+        let view = View::load(context, guard, protocol, &packet, ring)?;
+        let frame = view.frame(context, protocol, &packet)?;
+        let key = view.candidates(context, &packet, octets)?.next().ok_or(Error::AuthenticationFailed)?;
+        Ok(Self { context, view, packet, protocol, key, frame })
+    }
+
+    /// What its tag is computed of.
+    pub(crate) fn tag_job<'a>(&'a self, octets: &'a [u8]) -> TagJob<'a> {
+        let protected = octets.get(..self.packet.body_end).unwrap_or_default();
+        TagJob { suite: self.key.suite(self.protocol), frame: &self.frame, protected }
+    }
+
+    /// Claims its index, if `expected` is its tag.
+    ///
+    /// # Errors
+    ///
+    /// `None` if it is to be judged again, alone: other keys may fit, or somebody (a packet of this batch, perhaps) has changed what it was
+    /// judged by. A second look at a forgery costs a second tag.
+    pub(crate) fn claim(
+        self,
+        guard: &'g Guard<'_>,
+        octets: &[u8],
+        expected: &FullTag,
+    ) -> core::result::Result<Accepted<'g>, Option<Error>> {
+        let tag = octets.get(self.packet.trailer.tag.clone()).ok_or(None)?;
+        let proof = expected.verify(&self.frame, tag).map_err(|_| None)?;
+        let verified = (self.key, self.frame, proof);
+        match claim(self.context, guard, self.protocol, &self.view, self.packet.body_end, verified) {
+            Ok(accepted) => Ok(accepted),
+            Err(Error::NoSuchStream) => Err(None),
+            Err(error) => {
+                self.context.refusals.count(error, guard);
+                Err(Some(error))
+            }
+        }
+    }
 }
 
 /// What a packet was verified by.
@@ -160,22 +249,10 @@ impl<'g> View<'g> {
         packet: &Protected,
         octets: &[u8],
     ) -> Result<Verified<'g>> {
-        let counter = protocol.counter();
-        let index = self.mark.estimate(counter, packet.index);
-        self.seat.peek(protocol, index, self.mark)?;
-        let frame = match protocol {
-            Protocol::Rtp => {
-                let encrypted = context.policy().srtp_encrypted;
-                Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, encrypted)
-            }
-            Protocol::Rtcp => {
-                Frame::srtcp(packet.ssrc, SrtcpIndex::from_extended(index), packet.head, packet.encrypted)
-            }
-        };
-        let part = |range: &core::ops::Range<usize>| octets.get(range.clone()).ok_or(Error::PacketTooShort);
-        let (protected, tag) = (part(&(0..packet.body_end))?, part(&packet.trailer.tag)?);
+        let frame = self.frame(context, protocol, packet)?;
+        let (protected, tag) = (part(octets, &(0..packet.body_end))?, part(octets, &packet.trailer.tag)?);
         let mut verdict = Err(Error::AuthenticationFailed);
-        for key in self.ring.candidates(part(&packet.trailer.mki)?, self.usable(context.policy()))? {
+        for key in self.candidates(context, packet, octets)? {
             verdict = key.suite(protocol).verify(&frame, protected, tag).map(|proof| (key, frame, proof));
             if verdict.is_ok() {
                 break;
@@ -183,6 +260,36 @@ impl<'g> View<'g> {
         }
         verdict
     }
+
+    /// Estimates the index, and asks the replay list.
+    fn frame(&self, context: &Context, protocol: Protocol, packet: &Protected) -> Result<Frame> {
+        let index = self.mark.estimate(protocol.counter(), packet.index);
+        self.seat.peek(protocol, index, self.mark)?;
+        Ok(match protocol {
+            Protocol::Rtp => {
+                let encrypted = context.policy().srtp_encrypted;
+                Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, encrypted)
+            }
+            Protocol::Rtcp => {
+                Frame::srtcp(packet.ssrc, SrtcpIndex::from_extended(index), packet.head, packet.encrypted)
+            }
+        })
+    }
+
+    /// The keys that may have protected the packet.
+    fn candidates(
+        &self,
+        context: &Context,
+        packet: &Protected,
+        octets: &[u8],
+    ) -> Result<impl Iterator<Item = &'g SessionKeys> + use<'g>> {
+        self.ring.candidates(part(octets, &packet.trailer.mki)?, self.usable(context.policy()))
+    }
+}
+
+/// A part of a packet, which its parser has seen to be there.
+fn part<'o>(octets: &'o [u8], range: &Range<usize>) -> Result<&'o [u8]> {
+    octets.get(range.clone()).ok_or(Error::PacketTooShort)
 }
 
 impl View<'_> {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors, from the ground up. A module imports from lower floors only; a folder is one module.
-const FLOORS: [&[&str]; 13] = [
+const FLOORS: [&[&str]; 15] = [
     &["error", "primitive"],
     &["index", "secret"],
     &["wire", "buffer", "replay", "kernels"],
@@ -17,6 +17,8 @@ const FLOORS: [&[&str]; 13] = [
     &["context"],
     &["protect", "unprotect", "info"],
     &["inbound", "outbound"],
+    &["batch", "fanout"],
+    &["parallel"],
     &["session"],
     &["model"],
 ];

@@ -29,20 +29,21 @@ impl AesCm {
         Ok(())
     }
 
-    pub(crate) fn crypt(&self, frame: &Frame, body: InOutBuf<'_, '_, u8>) {
-        let iv = Zeroizing::new(self.iv(frame));
+    /// XORs `body` with the keystream, from its block `first` on.
+    pub(crate) fn crypt(&self, frame: &Frame, first: u16, body: InOutBuf<'_, '_, u8>) {
+        let iv = Zeroizing::new(self.iv(frame, first));
         if let Some(aes) = &self.aes {
             aes.counter_mode_128(&iv, body);
         }
     }
 
-    /// `IV = (salt * 2^16) XOR (SSRC * 2^64) XOR (index * 2^16)`, as one 128-bit number.
-    fn iv(&self, frame: &Frame) -> [u8; BLOCK] {
+    /// `IV = (salt * 2^16) XOR (SSRC * 2^64) XOR (index * 2^16)`, as one 128-bit number, of which the last 16 bits number the blocks.
+    fn iv(&self, frame: &Frame, first: u16) -> [u8; BLOCK] {
         let mut padded = Zeroizing::new([0u8; BLOCK]);
         for (to, from) in padded.iter_mut().zip(&self.salt) {
             *to = *from;
         }
-        let per_packet = u128::from(frame.ssrc.0) << 64 | u128::from(frame.iv_index()) << 16;
+        let per_packet = u128::from(frame.ssrc.0) << 64 | u128::from(frame.iv_index()) << 16 | u128::from(first);
         (u128::from_be_bytes(*padded) ^ per_packet).to_be_bytes()
     }
 }

@@ -54,8 +54,9 @@ impl AesGcm {
         gcm
     }
 
-    pub(crate) fn crypt(&self, frame: &Frame, body: InOutBuf<'_, '_, u8>) {
-        let block = self.counter_block(frame, 2);
+    /// XORs `body` with the keystream, from its block `first` on.
+    pub(crate) fn crypt(&self, frame: &Frame, first: u16, body: InOutBuf<'_, '_, u8>) {
+        let block = self.counter_block(frame, 2 + u32::from(first));
         if let Some(aes) = &self.aes {
             aes.counter_mode_32(&block, body);
         }

@@ -61,6 +61,27 @@ impl HmacSha1 {
     }
 }
 
+/// One of many HMACs.
+pub(crate) struct HmacJob<'a> {
+    mac: &'a HmacSha1,
+    message: &'a [u8],
+    suffix: [u8; 4],
+    pub(crate) tag: [u8; MAX_TAG_LEN],
+}
+
+pub(crate) fn hmac_many(jobs: &mut [HmacJob<'_>]) {
+    for job in jobs {
+        job.mac.compute(job.message, Suffix::Roc(job.suffix), &mut job.tag);
+    }
+}
+
+impl HmacSha1 {
+    /// The MAC of `message || suffix`, to be computed beside others.
+    pub(crate) const fn job<'a>(&'a self, message: &'a [u8], suffix: [u8; 4]) -> HmacJob<'a> {
+        HmacJob { mac: self, message, suffix, tag: [0; MAX_TAG_LEN] }
+    }
+}
+
 impl Drop for HmacSha1 {
     fn drop(&mut self) {
         self.inner.zeroize();

@@ -3,13 +3,14 @@
 //! 1. A [`Suite`] is immutable. It knows no stream, no index and no wire format; a [`Frame`] tells it what it needs of a packet.
 //! 2. Encryption and decryption are the same XOR with keystream ([`Suite::crypt`]), which cannot fail, and never checks: the tag over the
 //!    protected octets ([`Suite::tag`], [`Suite::verify`]) is a step of its own, so that a receiver can claim the index between the two.
-//! 3. Only [`Suite::verify`] makes an [`Authenticated`], and it is what a receiver must show to claim an index.
+//! 3. Only [`Suite::verify`], and its like for many packets in [`many`], make an [`Authenticated`], which a receiver must show to claim an index.
 
 pub(crate) mod aes;
 pub(crate) mod aes_cm;
 pub(crate) mod gcm;
 pub(crate) mod hmac;
 pub(crate) mod kdf;
+pub(crate) mod many;
 pub(crate) mod profile;
 
 use crate::error::{Error, Result};
@@ -130,9 +131,14 @@ impl Suite {
 
     /// Encrypts or decrypts a body.
     pub(crate) fn crypt(&self, frame: &Frame, body: InOutBuf<'_, '_, u8>) {
+        self.crypt_from(frame, 0, body);
+    }
+
+    /// Encrypts or decrypts a body from its block `first` on.
+    pub(crate) fn crypt_from(&self, frame: &Frame, first: u16, body: InOutBuf<'_, '_, u8>) {
         match self {
-            Self::Hmac { cipher: Some(cipher), .. } if frame.encrypted => cipher.crypt(frame, body),
-            Self::Gcm(gcm) if frame.encrypted => gcm.crypt(frame, body),
+            Self::Hmac { cipher: Some(cipher), .. } if frame.encrypted => cipher.crypt(frame, first, body),
+            Self::Gcm(gcm) if frame.encrypted => gcm.crypt(frame, first, body),
             _ => copy(body),
         }
     }

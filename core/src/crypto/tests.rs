@@ -144,3 +144,13 @@ fn rfc7714_16_srtp_packets() {
 fn rfc7714_17_srtcp_packets() {
     vectors("rfc7714", "srtcp", 4).iter().for_each(|vector| check_gcm(vector, Protocol::Rtcp));
 }
+
+/// A suite of a profile, under a master key of one octet repeated.
+pub(crate) fn suite_of(profile: super::profile::Profile, octet: u8) -> Suite {
+    let spec = profile.spec();
+    let mut prf = Prf::vacant();
+    prf.set_key(&vec![octet; spec.key_len.max(16)], &vec![octet; spec.salt_len]).unwrap();
+    let mut suite = Suite::vacant(spec);
+    suite.derive(&prf, Labels::SRTP, spec.key_len).unwrap();
+    suite
+}

@@ -3,6 +3,7 @@
 use super::readers::{Pinned, PinnedReader, Readers, Record};
 use super::reclaimer::{Backoff, Engine};
 use super::tally::{DomainStats, Tally};
+use super::timers::Task;
 use crate::error::{Error, Result};
 use crate::primitive::atomic::Ordering;
 use crate::primitive::{StaticU64, yield_now};
@@ -10,7 +11,7 @@ use core::fmt;
 use core::ptr::NonNull;
 use core::time::Duration;
 use crossbeam_epoch::Collector;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 /// A reclamation domain: contexts built in it share one collector, and so one guard serves them all.
@@ -140,7 +141,12 @@ impl Domain {
     ///
     /// For programs that have a loop of their own. It ends when nothing is left, or when several passes in a row freed
     /// nothing since some reader is still pinned. A thread that calls it under a guard of its own holds itself up.
+    ///
+    /// First it does what is due: in a domain without reclaimer, nobody else does.
     pub fn reclaim(&self) -> u64 {
+        if !self.0.is_pinned_here() {
+            self.0.engine.timers.run_due();
+        }
         let start = Instant::now();
         // With no reader pinned, what is left is in the hands of another thread that is just destroying it: it is waited for, but not forever, since
         // not every pin is on record.
@@ -197,6 +203,17 @@ impl Domain {
         self.0.tally().snapshot()
     }
 
+    /// Has `task` run at `at` or shortly after: by the reclaimer, which is started if need be, or else by [`Self::reclaim`].
+    ///
+    /// No guard and no lock is held then. A timer keeps neither its task nor the domain; it is cancelled by dropping the task.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what ends a grace in time calls it"))]
+    pub(crate) fn schedule(&self, at: Instant, task: Weak<dyn Task>) {
+        self.0.engine.timers.add(at, task);
+        if self.0.reclaims {
+            self.0.engine.ring();
+        }
+    }
+
     /// # Errors
     ///
     /// [`Error::TooManyRetired`] if more waits than this domain allows.
@@ -210,6 +227,11 @@ impl Domain {
 
     pub(super) fn id(&self) -> DomainId {
         self.0.id
+    }
+
+    #[cfg(test)]
+    pub(super) fn watch(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.0)
     }
 }
 

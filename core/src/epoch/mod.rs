@@ -17,12 +17,17 @@ mod domain;
 mod published;
 mod readers;
 mod reclaimer;
+mod registry;
 mod slots;
 mod tally;
+mod timers;
 
 pub use domain::{Domain, Guard, SynchronizeError};
 pub(crate) use published::Published;
 pub use readers::PinnedReader;
+pub use registry::Registry;
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use tally::Tally;
 pub use tally::{DomainStats, LatencyHistogram};
+#[expect(unused_imports, reason = "what ends a grace in time implements it")]
+pub(crate) use timers::Task;

@@ -1,21 +1,24 @@
 //! Reclamation that needs nobody's help: a thread that drives a domain's epoch while anything waits, and parks when nothing does.
 //!
-//! 1. A retirement counts what waits before it rings. The reclaimer announces that it parks before it looks whether anything waits, and looks before it
-//!    parks. So either it sees what waits, or the ring sees it parked, and wakes it.
+//! 1. A retirement counts what waits, and a timer is added, before it rings. The reclaimer announces that it parks before it looks whether anything
+//!    waits and when the next timer is due, and looks before it parks. So either it sees what there is, or the ring sees it parked, and wakes it.
 //! 2. It holds the collector and the tally, not the domain: it does not keep a domain alive. The domain tells it to stop.
 //! 3. A child process has no reclaimer, whatever the word says: each ring compares the process id, and a child starts one of its own.
 
 use super::tally::Tally;
+use super::timers::Timers;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use crossbeam_epoch::Collector;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
+use std::time::Instant;
 
 /// What a domain and its reclaimer share.
 pub(super) struct Engine {
     pub(super) collector: Collector,
     pub(super) tally: Arc<Tally>,
+    pub(super) timers: Timers,
     /// `process id << 2 | state`.
     bell: AtomicU64,
     thread: Mutex<Option<Thread>>,
@@ -32,7 +35,7 @@ const STATE: u64 = 3;
 
 impl Engine {
     pub(super) fn new(collector: Collector, tally: Arc<Tally>) -> Self {
-        Self { collector, tally, bell: AtomicU64::new(ABSENT), thread: Mutex::new(None) }
+        Self { collector, tally, timers: Timers::new(), bell: AtomicU64::new(ABSENT), thread: Mutex::new(None) }
     }
 
     /// Tries to move the epoch on, and destroys what may go.
@@ -40,7 +43,7 @@ impl Engine {
         self.collector.register().pin().flush();
     }
 
-    /// Sees to it that a reclaimer looks at what waits by now.
+    /// Sees to it that a reclaimer looks at what waits, and at the timers, as of now.
     pub(super) fn ring(self: &Arc<Self>) {
         let here = u64::from(std::process::id()) << 2;
         // SeqCst, with the reclaimer's: of "I park" and "something waits" at least one is seen by the other side (invariant 1).
@@ -81,9 +84,11 @@ impl Engine {
         let parked = u64::from(std::process::id()) << 2 | PARKED;
         loop {
             let mut backoff = Backoff::default();
+            self.timers.run_due();
             while self.tally.items_waiting() > 0 && !self.is_stopped() {
                 let before = self.tally.items_waiting();
                 self.pass();
+                self.timers.run_due();
                 if self.tally.items_waiting() < before {
                     backoff = Backoff::default();
                 } else {
@@ -95,9 +100,13 @@ impl Engine {
                 return;
             }
             while self.tally.items_waiting() == 0 && self.bell.load(Ordering::SeqCst) == parked {
-                std::thread::park();
+                match self.timers.next().map(|at| at.saturating_duration_since(Instant::now())) {
+                    None => std::thread::park(),
+                    Some(Duration::ZERO) => break,
+                    Some(left) => std::thread::park_timeout(left),
+                }
             }
-            // Whoever rang has set it already; else something waits that rang before. Stopped, it stays so.
+            // Whoever rang has set it already; else something waits that rang before, or a timer is due. Stopped, it stays so.
             let _ = self.bell.compare_exchange(parked, awake, Ordering::SeqCst, Ordering::SeqCst);
         }
     }

@@ -14,6 +14,9 @@ pub(super) mod x86_64;
 /// How deep, in octets, the calls that protect or unprotect a packet reach at most. The build without optimisation keeps every temporary.
 const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 16 * 1024 } else { 3 * 1024 };
 
+/// The same of the calls that work on a group of packets, which keep what they know of each on the stack.
+const BATCH_DEPTH: usize = if cfg!(debug_assertions) { 96 * 1024 } else { 32 * 1024 };
+
 /// The same of the calls that derive keys. Control operations are rare enough for a margin.
 const DERIVATION_DEPTH: usize = if cfg!(debug_assertions) { 48 * 1024 } else { 8 * 1024 };
 
@@ -43,6 +46,12 @@ pub(crate) fn scrub_after_packet() {
 #[inline(always)]
 pub(crate) fn scrub_after_derivation() {
     scrub::<DERIVATION_DEPTH>();
+}
+
+/// For [`scrubbed`]: as deep as the work on a group of packets reaches.
+#[inline(always)]
+pub(crate) fn scrub_after_batch() {
+    scrub::<BATCH_DEPTH>();
 }
 
 /// Overwrites `DEPTH` octets below the stack pointer, and the registers that a call need not preserve.

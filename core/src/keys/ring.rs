@@ -69,7 +69,7 @@ impl KeyRing {
         &'r self,
         mki: &[u8],
         usable: Usable,
-    ) -> Result<impl Iterator<Item = &'r SessionKeys>> {
+    ) -> Result<impl Iterator<Item = &'r SessionKeys> + use<'r>> {
         if self.is_empty() {
             return Err(Error::NoKey);
         }
