@@ -124,6 +124,8 @@ pub(crate) struct Opened<'g> {
     /// The key that is tried first.
     key: &'g SessionKeys,
     frame: Frame,
+    /// Its stream may use keys in grace.
+    in_grace: bool,
 }
 
 impl<'g> Opened<'g> {
@@ -143,7 +145,8 @@ impl<'g> Opened<'g> {
         let view = View::load(context, guard, protocol, &packet, ring)?;
         let frame = view.frame(context, protocol, &packet)?;
         let key = view.candidates(context, &packet, octets)?.next().ok_or(Error::AuthenticationFailed)?;
-        Ok(Self { context, view, packet, protocol, key, frame })
+        let in_grace = view.usable(context.policy()).in_grace;
+        Ok(Self { context, view, packet, protocol, key, frame, in_grace })
     }
 
     /// What its tag is computed of.
@@ -166,8 +169,12 @@ impl<'g> Opened<'g> {
     ) -> core::result::Result<Accepted<'g>, Option<Error>> {
         let tag = octets.get(self.packet.trailer.tag.clone()).ok_or(None)?;
         let proof = expected.verify(&self.frame, tag).map_err(|_| None)?;
+        let view = self.view.again(self.context, guard, self.protocol, &self.packet).map_err(|_| None)?;
+        if !self.stands(&view) {
+            return Err(None);
+        }
         let verified = (self.key, self.frame, proof);
-        match claim(self.context, guard, self.protocol, &self.view, self.packet.body_end, verified) {
+        match claim(self.context, guard, self.protocol, &view, self.packet.body_end, verified) {
             Ok(accepted) => Ok(accepted),
             Err(Error::NoSuchStream) => Err(None),
             Err(error) => {
@@ -175,6 +182,15 @@ impl<'g> Opened<'g> {
                 Err(Some(error))
             }
         }
+    }
+}
+
+impl Opened<'_> {
+    /// Whether it would be judged so by `view`, too: packets before it can have moved the estimate of its index, taken that, or settled its stream.
+    fn stands(&self, view: &View<'_>) -> bool {
+        let frame = view.frame(self.context, self.protocol, &self.packet);
+        frame.is_ok_and(|frame| frame.index == self.frame.index)
+            && view.usable(self.context.policy()).in_grace == self.in_grace
     }
 }
 
@@ -228,6 +244,21 @@ impl<'g> View<'g> {
     ) -> Result<Self> {
         let seat = context.seat(packet.ssrc, guard)?;
         Ok(Self { ring, mark: seat.mark(protocol), seat })
+    }
+
+    /// The same ring with the stream as it is by now.
+    fn again(
+        &self,
+        context: &'g Context,
+        guard: &'g Guard<'_>,
+        protocol: Protocol,
+        packet: &Protected,
+    ) -> Result<Self> {
+        let seat = match self.seat {
+            Seat::Stream(_) => self.seat,
+            Seat::Empty(_) => context.seat(packet.ssrc, guard)?,
+        };
+        Ok(Self { ring: self.ring, mark: seat.mark(protocol), seat })
     }
 
     fn same(&self, other: &Self) -> bool {
