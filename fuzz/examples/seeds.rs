@@ -202,6 +202,28 @@ fn model(profile: u8, mki_len: u8) -> Seed {
     deliver(send(seed, 0), 0).byte(0)
 }
 
+/// Twenty packets of three sessions sent in one call, and delivered in one, some spoilt, some twice; then again after a rekey.
+fn batch(profile: u8) -> Seed {
+    const STEPS: u64 = 4;
+    const PACKETS: u8 = 20;
+    let setup = |seed: Seed, at: u8| seed.byte(profile + at).octets(&[]).octets(if at == 1 { b"mki" } else { b"" });
+    let mut seed = setup(setup(setup(Seed::default(), 0), 1), 2).byte(0);
+    for arena in [0, 1] {
+        seed = seed.step(0, STEPS);
+        for at in 0..PACKETS {
+            seed = seed.byte(1).byte(at).variant(u64::from(at % 4 == 3), 2).byte(at % 2).word(0);
+            seed = seed.byte(0).byte(0).byte(0).word(u16::from(at)).byte(at).byte(0);
+        }
+        seed = seed.byte(0).byte(arena).step(1, STEPS);
+        for at in 0..PACKETS {
+            seed =
+                if at % 8 == 0 { seed.step(1, 3).byte(at).word(30).byte(1) } else { seed.step(0, 3).byte(at / 2 * 2) };
+        }
+        seed = seed.byte(0).byte(arena).step(2, STEPS).byte(0).step(3, STEPS).byte(1);
+    }
+    seed.byte(0)
+}
+
 fn write(target: &str, name: &str, seed: &Seed) -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     fs::create_dir_all(&folder)?;
@@ -218,6 +240,7 @@ fn main() -> Result<()> {
         write("differential", &traffic.name, &differential(traffic))?;
     }
     for profile in 0..Profile::ALL.len() as u8 {
+        write("batch", &format!("{profile}"), &batch(profile))?;
         for mki_len in [0, 3] {
             write("model", &format!("{profile}-{mki_len}"), &model(profile, mki_len))?;
         }

@@ -20,6 +20,7 @@
 use arbitrary::{Arbitrary, Unstructured};
 use std::fmt::Debug;
 
+pub mod batch;
 pub mod differential;
 pub mod ends;
 pub mod headers;
@@ -51,7 +52,12 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
+    Target {
+        name: "batch",
+        run: |data| check::<batch::Batches<'_>>(data),
+        show: |data| text::<batch::Batches<'_>>(data),
+    },
     Target {
         name: "headers",
         run: |data| check::<headers::Headers<'_>>(data),
