@@ -7,8 +7,8 @@
 //!    claimed, in the caller's order, then all bodies are decrypted.
 //! 2. A packet that is refused may have been judged by what another of the call has changed since, or other keys may fit it. So it is judged once
 //!    more, alone, when it is its turn to claim: those before it have claimed, and those after it have not.
-//! 3. A packet that verified has the index of its estimate, whatever has moved since. It is accepted if, and only if, it would have been alone: an index
-//!    within the window of the highest one is what the estimate gives.
+//! 3. A packet that verified claims only if it would be judged so once more: by its turn, others can have moved the estimate of its index, taken that,
+//!    or ended its stream's grace. Else it is judged alone, too. So each packet is answered as it would have been alone, reasons included.
 //! 4. What is scrubbed after a packet alone is scrubbed after each group.
 
 mod items;

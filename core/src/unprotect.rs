@@ -132,6 +132,8 @@ pub(crate) struct Opened<'g> {
     /// The key that is tried first.
     held: &'g Held<Space>,
     frame: Frame,
+    /// Its stream may use keys in grace.
+    in_grace: bool,
 }
 
 impl<'g> Opened<'g> {
@@ -158,7 +160,7 @@ impl<'g> Opened<'g> {
             return None;
         }
         let frame = frame(context.policy(), protocol, &packet, index);
-        Some(Self { context, view, packet, protocol, held, frame })
+        Some(Self { context, view, packet, protocol, held, frame, in_grace: usable.in_grace })
     }
 
     /// What its tag is computed of.
@@ -181,9 +183,13 @@ impl<'g> Opened<'g> {
     ) -> core::result::Result<Accepted<'g>, Option<Error>> {
         let tag = octets.get(self.packet.trailer.tag.clone()).ok_or(None)?;
         let proof = expected.verify(&self.frame, tag).map_err(|_| None)?;
-        let (held, seat) = (self.held, self.view.first.seat);
+        let view = self.view.again(guard, self.protocol, &self.packet).map_err(|_| None)?;
+        if !self.stands(guard, &view) {
+            return Err(None);
+        }
+        let (held, seat) = (self.held, view.first.seat);
         let verified = Verified { held, seat, frame: self.frame, proof, decides: false };
-        match claim(self.context, guard, self.protocol, &self.view, self.packet.body_end, verified) {
+        match claim(self.context, guard, self.protocol, &view, self.packet.body_end, verified) {
             Ok(accepted) => Ok(accepted),
             Err(Error::NoSuchStream) => Err(None),
             Err(error) => {
@@ -191,6 +197,24 @@ impl<'g> Opened<'g> {
                 Err(Some(error))
             }
         }
+    }
+}
+
+impl<'g> Opened<'g> {
+    /// Whether it would be judged so by `view`, too: packets before it can have moved the estimate of its index, taken that, or settled its stream.
+    fn stands(&self, guard: &'g Guard<'_>, view: &View<'g>) -> bool {
+        let mark = view.first.mark;
+        let settles = self.context.policy().grace.packets().is_some();
+        if mark == self.view.first.mark && !settles {
+            return true;
+        }
+        mark.estimate(self.protocol.counter(), self.packet.index) == self.frame.index
+            && view.first.seat.peek(self.protocol, self.frame.index, mark).is_ok()
+            && (!settles || self.usable(guard, view).is_ok_and(|usable| usable.in_grace == self.in_grace))
+    }
+
+    fn usable(&self, guard: &'g Guard<'_>, view: &View<'g>) -> Result<Usable> {
+        view.usable(self.context.policy(), self.packet.ssrc, self.protocol, guard)
     }
 }
 
@@ -274,6 +298,15 @@ impl<'g> View<'g> {
             }
         }
         Ok(view)
+    }
+
+    /// The same ring with the stream as it is by now.
+    fn again(&self, guard: &'g Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<Self> {
+        let seat = match self.first.seat {
+            Seat::Stream(_) => self.first.seat,
+            Seat::Empty(_) => self.ring.first()?.space.seat(packet.ssrc, guard)?,
+        };
+        Ok(Self { ring: self.ring, first: Place { mark: seat.mark(protocol), seat }, others: self.others })
     }
 
     fn same(&self, other: &Self) -> bool {
