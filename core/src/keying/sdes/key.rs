@@ -24,7 +24,7 @@ pub struct InlineKey(MasterKey);
 impl InlineKey {
     /// Takes `master key || master salt`, and wipes `source`. The octets must come from a cryptographic random number generator.
     pub fn take(source: &mut [u8]) -> Self {
-        Self(MasterKey::take(source))
+        scrubbed(scrub_after_derivation, || Self(MasterKey::take(source)))
     }
 
     /// Limits the key to `packets` SRTP and as many SRTCP packets: 1 to 2^48.
@@ -65,7 +65,7 @@ impl InlineKey {
     /// The key as a session takes it, with lifetime and MKI.
     #[must_use]
     pub fn master_key(&self) -> MasterKey {
-        self.0.duplicate()
+        scrubbed(scrub_after_derivation, || self.0.duplicate())
     }
 
     /// Octets of key and salt together.
@@ -112,7 +112,7 @@ impl InlineKey {
         scrubbed(scrub_after_derivation, || {
             let mut material = Zeroizing::new([0; LONGEST_MATERIAL]);
             let len = Base64Unpadded::decode(unpadded, &mut *material).map_err(|_| Error::BadKey)?.len();
-            Ok(Self::take(material.get_mut(..len).unwrap_or_default()))
+            Ok(Self(MasterKey::take(material.get_mut(..len).unwrap_or_default())))
         })
     }
 
