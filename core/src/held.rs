@@ -2,10 +2,12 @@
 //!
 //! The calls here are those of [`Inbound`] and [`Outbound`] on slices, with the room for the trailer made and taken away.
 
+use crate::context::Context;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::inbound::Inbound;
 use crate::outbound::Outbound;
+use crate::wire::Protocol;
 
 /// A buffer that holds one packet and nothing else: its length is the packet's. `Vec<u8>`, and with the feature `bytes` also `bytes::BytesMut`.
 pub trait PacketBuf: sealed::Growing {}
@@ -82,7 +84,7 @@ impl Outbound {
     /// Allocates, and copies the packet, if the buffer has less spare capacity than [`Self::rtp_overhead`]. Buffers that are made with that room,
     /// or used again, do not.
     pub fn protect_rtp_in(&self, guard: &Guard<'_>, packet: &mut impl PacketBuf) -> Result<()> {
-        protect(packet, || self.rtp_overhead(), |buffer, len| self.protect_rtp(guard, buffer, len))
+        protect(packet, || overhead(&self.0, guard, Protocol::Rtp), |buffer, len| self.protect_rtp(guard, buffer, len))
     }
 
     /// [`Self::protect_rtcp`] of a packet in a buffer that grows by the trailer: tag, index and MKI.
@@ -95,7 +97,11 @@ impl Outbound {
     ///
     /// As [`Self::protect_rtp_in`], with [`Self::rtcp_overhead`].
     pub fn protect_rtcp_in(&self, guard: &Guard<'_>, packet: &mut impl PacketBuf) -> Result<()> {
-        protect(packet, || self.rtcp_overhead(), |buffer, len| self.protect_rtcp(guard, buffer, len))
+        protect(
+            packet,
+            || overhead(&self.0, guard, Protocol::Rtcp),
+            |buffer, len| self.protect_rtcp(guard, buffer, len),
+        )
     }
 }
 
@@ -123,22 +129,26 @@ impl Inbound {
     }
 }
 
+/// By how many octets protection makes a packet longer. Unlike [`Outbound::rtp_overhead`] it needs no guard of its own.
+fn overhead(context: &Context, guard: &Guard<'_>, protocol: Protocol) -> Result<usize> {
+    Ok(context.ring(guard)?.shape(context.policy().spec, protocol).overhead())
+}
+
 /// Makes room for the trailer, and takes it away again if the packet is refused.
 fn protect(
     packet: &mut impl PacketBuf,
-    overhead: impl Fn() -> usize,
+    overhead: impl Fn() -> Result<usize>,
     protect: impl Fn(&mut [u8], usize) -> Result<usize>,
 ) -> Result<()> {
     let len = packet.octets().len();
-    let mut room = overhead();
+    let mut room = overhead()?;
     loop {
         packet.grow(room);
         let outcome = protect(packet.octets(), len);
         packet.cut(outcome.unwrap_or(len));
-        // A context's first key, and with it the length of its MKIs, may have come between the two calls. It does so once.
-        let wanted = overhead();
         match outcome {
-            Err(Error::OutputTooSmall) if wanted > room => room = wanted,
+            // A context's first key, and with it the length of its MKIs, may have come between the two calls. It does so once.
+            Err(Error::OutputTooSmall) if overhead()? > room => room = overhead()?,
             outcome => return outcome.map(drop),
         }
     }
@@ -153,7 +163,7 @@ mod tests {
     fn a_first_key_between_the_two_calls_is_followed() {
         // An MKI of 4 octets turns up after the room was made.
         let asked = Cell::new(0);
-        let overhead = || if asked.replace(asked.get() + 1) == 0 { 10 } else { 14 };
+        let overhead = || Ok(if asked.replace(asked.get() + 1) == 0 { 10 } else { 14 });
         let sealed = |buffer: &mut [u8], len: usize| {
             if buffer.len() < len + 14 {
                 return Err(Error::OutputTooSmall);
@@ -169,7 +179,7 @@ mod tests {
     #[test]
     fn a_refusal_for_want_of_room_ends() {
         let mut packet = b"packet".to_vec();
-        assert_eq!(protect(&mut packet, || 10, |_, _| Err(Error::OutputTooSmall)), Err(Error::OutputTooSmall));
+        assert_eq!(protect(&mut packet, || Ok(10), |_, _| Err(Error::OutputTooSmall)), Err(Error::OutputTooSmall));
         assert_eq!(packet, b"packet");
     }
 }

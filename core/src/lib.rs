@@ -53,9 +53,14 @@
 //!   error  primitive
 //! ```
 //!
+//! # Features
+//!
+//! `bytes`: the calls that take a [`PacketBuf`] take `bytes::BytesMut` too, and not only `Vec<u8>`.
+//!
 //! # Errors
 //!
-//! One flat [`Error`] that says whose [`Fault`] it was. A call that fails has changed nothing.
+//! One flat [`Error`] that says whose [`Fault`] it was. A call that fails has changed nothing. Parsers of signalling have errors of their own:
+//! [`sdes::Error`], [`dtls::Error`].
 
 #![deny(unsafe_code)]
 #![cfg_attr(

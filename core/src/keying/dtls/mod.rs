@@ -32,6 +32,7 @@ pub use profile::{PREFERENCE, ProtectionProfile, select};
 pub use use_srtp::{Accepted, UseSrtp};
 
 use crate::crypto::profile::Profile;
+use crate::kernels::{scrub_after_derivation, scrubbed};
 use crate::secret::MasterKey;
 
 /// The label under which keying material is exported (RFC 5764 4.2).
@@ -121,8 +122,9 @@ impl Keys {
         let (keys, salts) = material.split_at_mut(2 * profile.key_len());
         let (client_key, server_key) = keys.split_at_mut(profile.key_len());
         let (client_salt, server_salt) = salts.split_at_mut(profile.salt_len());
-        let client = MasterKey::take_parts(client_key, client_salt);
-        let server = MasterKey::take_parts(server_key, server_salt);
+        let (client, server) = scrubbed(scrub_after_derivation, || {
+            (MasterKey::take_parts(client_key, client_salt), MasterKey::take_parts(server_key, server_salt))
+        });
         Ok(match role {
             Role::Client => Self { outbound: client, inbound: server },
             Role::Server => Self { outbound: server, inbound: client },

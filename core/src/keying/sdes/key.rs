@@ -24,7 +24,7 @@ pub struct InlineKey(MasterKey);
 impl InlineKey {
     /// Takes `master key || master salt`, and wipes `source`. The octets must come from a cryptographic random number generator.
     pub fn take(source: &mut [u8]) -> Self {
-        Self(MasterKey::take(source))
+        scrubbed(scrub_after_derivation, || Self(MasterKey::take(source)))
     }
 
     /// Limits the key to `packets` SRTP and as many SRTCP packets: 1 to 2^48.
@@ -44,7 +44,8 @@ impl InlineKey {
     /// [`Error::BadMki`].
     pub fn with_mki(self, mki: &[u8]) -> Result<Self, Error> {
         let bad = || Error::BadMki(Quoted::known(format!("{}:{}", decimal::write(mki), mki.len())));
-        if is_zero(mki) {
+        // RFC 4568 6.1 wants it positive.
+        if mki.iter().all(|octet| *octet == 0) {
             return Err(bad());
         }
         self.0.with_mki(mki).map(Self).map_err(|_| bad())
@@ -65,7 +66,7 @@ impl InlineKey {
     /// The key as a session takes it, with lifetime and MKI.
     #[must_use]
     pub fn master_key(&self) -> MasterKey {
-        self.0.duplicate()
+        scrubbed(scrub_after_derivation, || self.0.duplicate())
     }
 
     /// Octets of key and salt together.
@@ -106,13 +107,13 @@ impl InlineKey {
         let padding = text.len() - unpadded.len();
         // RFC 4568 6.1 has receivers discard the padding, and some senders never write it. Where there is some, it must be right.
         let well_padded = padding == 0 || padding <= 2 && text.len().is_multiple_of(4);
-        if unpadded.is_empty() || unpadded.len() > LONGEST_TEXT || !well_padded {
+        if unpadded.is_empty() || !well_padded {
             return Err(Error::BadKey);
         }
         scrubbed(scrub_after_derivation, || {
             let mut material = Zeroizing::new([0; LONGEST_MATERIAL]);
             let len = Base64Unpadded::decode(unpadded, &mut *material).map_err(|_| Error::BadKey)?.len();
-            Ok(Self::take(material.get_mut(..len).unwrap_or_default()))
+            Ok(Self(MasterKey::take(material.get_mut(..len).unwrap_or_default())))
         })
     }
 
@@ -151,14 +152,9 @@ fn read_mki(text: &str) -> Result<Vec<u8>, Error> {
     let read = || {
         let (value, len) = text.split_once(':')?;
         let len = usize::try_from(decimal::number(len)?).ok().filter(|len| (1..=MAX_MKI_LEN).contains(len))?;
-        decimal::read(value, len).filter(|mki| !is_zero(mki))
+        decimal::read(value, len)
     };
     read().ok_or_else(|| Error::BadMki(Quoted::new(text)))
-}
-
-/// RFC 4568 6.1 wants MKIs to be positive.
-fn is_zero(mki: &[u8]) -> bool {
-    mki.iter().all(|octet| *octet == 0)
 }
 
 impl fmt::Debug for InlineKey {
