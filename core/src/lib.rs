@@ -45,7 +45,7 @@
 //!   policy  counters
 //!   keys                                         session keys, key rings
 //!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)
-//!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (scrub wiped)
+//!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (sha1 scrub wiped)
 //!   index  secret
 //!   error  primitive
 //! ```

@@ -2,7 +2,7 @@
 
 use super::kdf::{Labels, Prf};
 use super::{MAX_TAG_LEN, Suffix};
-use crate::kernels::{HmacKernels, Kernels, Midstates};
+use crate::kernels::{HmacJob, HmacKernels, Kernels, Midstates};
 use zeroize::Zeroizing;
 
 /// Octets of a session authentication key (RFC 3711 5.2).
@@ -35,6 +35,13 @@ impl HmacSha1 {
         let (Suffix::Roc(suffix) | Suffix::Word(suffix)) = suffix;
         self.kernels.one(&self.key, message, suffix, tag);
     }
+
+    /// The same, to be computed beside others.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what batches are built on"))]
+    pub(crate) const fn job<'a>(&'a self, message: &'a [u8], suffix: Suffix) -> HmacJob<'a> {
+        let (Suffix::Roc(suffix) | Suffix::Word(suffix)) = suffix;
+        HmacJob::new(&self.key, message, suffix)
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +63,9 @@ mod tests {
             theirs.update(&suffix);
             let theirs = theirs.finalize().into_bytes();
             prop_assert_eq!(tag.as_slice(), theirs.as_slice());
+            let mut jobs = [ours.job(&message, Suffix::Word(suffix))];
+            HmacKernels::of(Kernels::active()).many(&mut jobs);
+            prop_assert_eq!(jobs[0].tag.as_slice(), theirs.as_slice());
         }
     }
 }

@@ -17,9 +17,9 @@ mod wiped;
 pub(crate) use aes::{BLOCK, Engine, RoundKeys};
 pub use choice::{Kernels, KernelsUnavailable, UnknownKernels};
 pub(crate) use scrub::{scrub_after_derivation, scrub_after_packet, scrubbed};
+pub(crate) use sha1::{HmacJob, HmacKernels, Midstates};
 #[cfg(feature = "internals")]
-pub(crate) use sha1::{HmacJob, Kernel, TAG_LEN};
-pub(crate) use sha1::{HmacKernels, Midstates};
+pub(crate) use sha1::{Kernel, TAG_LEN};
 pub(crate) use wiped::Wiped;
 
 #[cfg(all(test, target_arch = "x86_64", not(miri)))]

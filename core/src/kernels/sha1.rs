@@ -51,7 +51,6 @@ pub(crate) struct HmacJob<'a> {
 }
 
 impl<'a> HmacJob<'a> {
-    #[cfg_attr(not(any(test, feature = "internals")), expect(dead_code, reason = "what batches are built on"))]
     pub(crate) const fn new(key: &'a Midstates, message: &'a [u8], suffix: [u8; SUFFIX_LEN]) -> Self {
         Self { key, message, suffix, tag: [0; TAG_LEN] }
     }

@@ -1,7 +1,7 @@
 //! How deep calls reach, seen by paint on the stack; and that places are wiped whole.
 
-use super::sha1::{HMAC_DEPTH, HmacJob};
-use super::{HmacKernels, Kernels, Midstates, Wiped};
+use super::sha1::HMAC_DEPTH;
+use super::{HmacJob, HmacKernels, Kernels, Midstates, Wiped};
 use crate::{Domain, MasterKey, Profile, Roc, Session};
 use core::arch::asm;
 use core::mem::{MaybeUninit, size_of};
