@@ -46,9 +46,9 @@
 //!   stream                                       indices and replay lists of one SSRC
 //!   policy  counters
 //!   keys                                         session keys, key rings
-//!   crypto/ (profile aes kdf aes_cm hmac gcm     epoch/ (domain readers reclaimer timers events published slots)  
+//!   crypto/ (profile aes kdf aes_cm hmac gcm     epoch/ (domain readers reclaimer timers events published slots)
 //!            suites)                             secret  event
-//!   wire/ (rtp rtcp)  classify  buffer  replay   kernels/ (scrub vault)
+//!   wire/ (rtp rtcp)  classify  buffer  replay   kernels/ (aes sha1 scrub vault)
 //!   index  id
 //!   error  primitive
 //! ```

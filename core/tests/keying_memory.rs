@@ -214,7 +214,7 @@ fn p10_nothing_is_left_of_keys_from_sdes_and_dtls() {
         process.say(&masked(format!("a=crypto:1 {profile} inline:{text}").as_bytes(), &mut random));
         process.say(&masked(&[keys.concat(), salts.concat()].concat(), &mut random));
         let name = format!("{profile} SDES: base64");
-        all.push(Needle { name, octets: text.trim_end_matches('=').as_bytes().to_vec(), lives: Lives::InTheSource });
+        all.push(Needle { name, octets: text.trim_end_matches('=').as_bytes().to_vec(), lives: Lives::UntilUsed });
         all.extend(needles::of(profile, &key, "SDES"));
         for (key, salt) in keys.into_iter().zip(salts) {
             all.extend(needles::of(profile, &[key, salt].concat(), "DTLS"));
@@ -222,7 +222,7 @@ fn p10_nothing_is_left_of_keys_from_sdes_and_dtls() {
     }
     let windows = Windows::of(&all);
     let is_text = |needle: &Needle| needle.name.ends_with("base64");
-    let is_master = |needle: &Needle| needle.lives == Lives::InTheSource && !is_text(needle);
+    let is_master = |needle: &Needle| needle.lives == Lives::UntilUsed && !is_text(needle);
 
     let given = process.scan_at("given", &windows);
     let in_sources = |needle: &Needle| is_text(needle) || is_master(needle) && needle.name.contains("DTLS");

@@ -36,8 +36,9 @@ impl HmacSha1 {
         self.kernels.one(&self.key, message, suffix, tag);
     }
 
-    /// The MAC of `message || suffix`, to be computed beside others.
-    pub(crate) const fn job<'a>(&'a self, message: &'a [u8], suffix: [u8; 4]) -> HmacJob<'a> {
+    /// The same, to be computed beside others.
+    pub(crate) const fn job<'a>(&'a self, message: &'a [u8], suffix: Suffix) -> HmacJob<'a> {
+        let (Suffix::Roc(suffix) | Suffix::Word(suffix)) = suffix;
         HmacJob::new(&self.key, message, suffix)
     }
 }
@@ -61,6 +62,9 @@ mod tests {
             theirs.update(&suffix);
             let theirs = theirs.finalize().into_bytes();
             prop_assert_eq!(tag.as_slice(), theirs.as_slice());
+            let mut jobs = [ours.job(&message, Suffix::Word(suffix))];
+            HmacKernels::of(Kernels::active()).many(&mut jobs);
+            prop_assert_eq!(jobs[0].tag.as_slice(), theirs.as_slice());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The tags of many packets at a time: HMACs are computed in lanes, side by side.
 
 use super::Authenticated;
-use super::{Frame, MAX_TAG_LEN, Suffix, Suite};
+use super::{Frame, MAX_TAG_LEN, Suite};
 use crate::error::{Error, Result};
 use crate::kernels::{HmacJob, HmacKernels, Kernels};
 use arrayvec::ArrayVec;
@@ -54,8 +54,7 @@ pub(crate) fn tags(jobs: &[TagJob<'_>]) -> ArrayVec<FullTag, AT_ONCE> {
         let (Some(job), Some(tag)) = (jobs.get(usize::from(at)), tags.get_mut(usize::from(at))) else { continue };
         match &job.suite {
             Suite::Hmac { mac, .. } => {
-                let (Suffix::Roc(suffix) | Suffix::Word(suffix)) = job.frame.suffix;
-                lanes.push(mac.job(job.protected, suffix));
+                lanes.push(mac.job(job.protected, job.frame.suffix));
                 places.push(at);
             }
             Suite::Gcm(gcm) => gcm.tag(job.frame, job.protected, &mut tag.0),

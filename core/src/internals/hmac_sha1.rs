@@ -1,7 +1,6 @@
 //! HMAC-SHA1, by one kernel or by a set of them.
 
-use crate::kernels::Kernels;
-use crate::kernels::{HmacJob, HmacKernels, Kernel, Midstates, TAG_LEN};
+use crate::kernels::{HmacJob, HmacKernels, Kernel, Kernels, Midstates, TAG_LEN};
 
 /// A key of at most 64 octets.
 pub struct HmacKey(Midstates);
