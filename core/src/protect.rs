@@ -148,24 +148,57 @@ fn next_srtcp<'g>(
 
 impl Ready<'_> {
     fn seal(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> usize {
-        self.encrypt(protocol, buffer);
+        let sealed = self.encrypt(protocol, buffer);
         let output = buffer.output();
         self.put_clear(output);
-        let (protected, tag) = self.split(output);
-        self.key.suite(protocol).tag(&self.frame, protected, tag);
+        if !sealed {
+            let (protected, tag) = self.split(output);
+            self.key.suite(protocol).tag(&self.frame, protected, tag);
+        }
         self.len()
     }
 
-    pub(crate) fn encrypt(&self, protocol: Protocol, buffer: &mut Buffer<'_>) {
-        self.key.suite(protocol).crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
+    /// Encrypts the body; true if the tag, too, is written: a suite that can does both at once.
+    pub(crate) fn encrypt(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> bool {
+        let suite = self.key.suite(protocol);
+        let (head, body, room) = buffer.parts(self.frame.head..self.body_end);
+        match suite.seal(&self.frame, head, body) {
+            Some(tag) => {
+                tag.write(self.tag_in(room));
+                true
+            }
+            None => {
+                suite.crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
+                false
+            }
+        }
     }
 
-    /// Encrypts an RTP payload that is `first` and `rest` into `output`, which is as long as both.
-    pub(crate) fn encrypt_parts(&self, first: &[u8], rest: &[u8], output: &mut [u8]) {
+    /// The place of the tag, in what is behind the body.
+    fn tag_in<'b>(&self, room: &'b mut [u8]) -> &'b mut [u8] {
+        let place = self.shape.trailer(self.body_end).tag;
+        room.get_mut(place.start - self.body_end..place.end - self.body_end).unwrap_or_default()
+    }
+
+    /// Encrypts an RTP payload that is two parts, one behind the other, into `output`, which is as long as both; true if the tag, too, is written
+    /// to its place in `room`.
+    pub(crate) fn encrypt_parts(
+        &self,
+        header: &[u8],
+        (first, rest): (&[u8], &[u8]),
+        output: &mut [u8],
+        room: &mut [u8],
+    ) -> bool {
         let suite = self.key.suite(Protocol::Rtp);
+        if first.is_empty()
+            && let Ok(body) = InOutBuf::new(rest, output)
+            && let Some(tag) = suite.seal(&self.frame, header, body)
+        {
+            tag.write(self.tag_in(room));
+            return true;
+        }
         // Up to where a block ends, the two meet in the output; from there on, it is straight from one to the other.
-        let meet = first.len().next_multiple_of(BLOCK).min(output.len());
-        let meet = if first.is_empty() { 0 } else { meet };
+        let meet = if first.is_empty() { 0 } else { first.len().next_multiple_of(BLOCK).min(output.len()) };
         let (begin, end) = output.split_at_mut_checked(meet).unwrap_or_default();
         for (to, from) in begin.iter_mut().zip(first.iter().chain(rest)) {
             *to = *from;
@@ -178,20 +211,22 @@ impl Ready<'_> {
         if let Ok(body) = InOutBuf::new(rest, end) {
             suite.crypt_from(&self.frame, blocks, body);
         }
+        false
     }
 
     /// Writes what of the trailer is in the clear.
     pub(crate) fn put_clear(&self, output: &mut [u8]) {
         let trailer = self.shape.trailer(self.body_end);
-        put(output, trailer.word, self.frame.word());
+        if let Some(word) = self.frame.word() {
+            put(output, trailer.word, &word);
+        }
         put(output, trailer.mki, self.key.mki());
     }
 
     /// What is authenticated, and where the tag goes.
     pub(crate) fn split<'b>(&self, output: &'b mut [u8]) -> (&'b mut [u8], &'b mut [u8]) {
-        let place = self.shape.trailer(self.body_end).tag;
-        let Some((protected, rest)) = output.split_at_mut_checked(self.body_end) else { return Default::default() };
-        (protected, rest.get_mut(place.start - self.body_end..place.end - self.body_end).unwrap_or_default())
+        let (protected, room) = output.split_at_mut_checked(self.body_end).unwrap_or_default();
+        (protected, self.tag_in(room))
     }
 
     /// What its tag is computed of, once it is encrypted.

@@ -8,7 +8,8 @@
 
 use crate::buffer::Buffer;
 use crate::context::{Context, Ring};
-use crate::crypto::many::{FullTag, TagJob};
+use crate::crypto::many::TagJob;
+use crate::crypto::tag::FullTag;
 use crate::crypto::{Authenticated, Frame};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};

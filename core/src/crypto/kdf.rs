@@ -5,9 +5,6 @@ use crate::error::Result;
 use crate::kernels::{Engine, Kernels};
 use zeroize::Zeroizing;
 
-/// Octets of a master salt, padded if the profile's is shorter.
-const SALT_LEN: usize = 14;
-
 /// The labels of one protocol's session keys (RFC 3711 4.3.1, 4.3.2).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Labels {
@@ -24,22 +21,23 @@ impl Labels {
 /// A label outside the registry: what it derives tells master keys apart, and is never sent.
 pub(crate) const IDENTITY: u8 = 0xff;
 
-/// Where the label lies in the 128-bit input: the key id is `label || r` with `r` of 48 bits, and the 16 bits after it count blocks.
-const LABEL_AT: usize = 7;
+/// How far up the label is in the 128-bit input: the key id is `label || r` with `r` of 48 bits, and the 16 bits after it count blocks.
+const LABEL_AT: u32 = 64;
 
 /// The pseudo-random function under one master key and salt.
 pub(crate) struct Prf {
     aes: Option<Aes>,
     engine: Option<Engine>,
-    salt: Zeroizing<[u8; SALT_LEN]>,
+    /// With zeros after it.
+    salt: Zeroizing<[u8; BLOCK]>,
 }
 
 impl Prf {
     pub(crate) fn vacant() -> Self {
-        Self { aes: None, engine: Engine::of(Kernels::active()), salt: Zeroizing::new([0; SALT_LEN]) }
+        Self { aes: None, engine: Engine::of(Kernels::active()), salt: Zeroizing::new([0; BLOCK]) }
     }
 
-    /// A salt of 12 octets (AEAD profiles) is padded with zeros on the right to 14.
+    /// A salt of 12 octets (AEAD profiles) is padded with zeros on the right to 14 (RFC 7714 11), and so is one of 14 to a block.
     ///
     /// # Errors
     ///
@@ -58,24 +56,19 @@ impl Prf {
 
     /// Fills `output` with what the label derives: the keystream from `(label XOR salt) * 2^16` on, a few blocks of it.
     pub(crate) fn derive(&self, label: u8, output: &mut [u8]) {
-        let mut input = Zeroizing::new([0u8; BLOCK]);
-        for (to, from) in input.iter_mut().zip(self.salt.iter()) {
-            *to = *from;
-        }
-        if let Some(octet) = input.get_mut(LABEL_AT) {
-            *octet ^= label;
-        }
+        let input = u128::from_be_bytes(*self.salt) ^ u128::from(label) << LABEL_AT;
         output.fill(0);
-        let Some(aes) = &self.aes else { return };
-        for (count, part) in (0u16..).zip(output.chunks_mut(BLOCK)) {
-            let mut block = input.clone();
-            if let Some(end) = block.last_chunk_mut() {
-                *end = count.to_be_bytes();
+        match &self.aes {
+            Some(aes @ Aes::Kernel(_)) => aes.counter_mode(input, output.into()),
+            Some(aes) => {
+                for (count, part) in (0u128..).zip(output.chunks_mut(BLOCK)) {
+                    let block = Zeroizing::new(aes.encrypt_block(input + count).to_be_bytes());
+                    for (to, from) in part.iter_mut().zip(block.iter()) {
+                        *to = *from;
+                    }
+                }
             }
-            aes.encrypt_block(&mut block);
-            for (to, from) in part.iter_mut().zip(block.iter()) {
-                *to = *from;
-            }
+            None => {}
         }
     }
 }

@@ -1,11 +1,9 @@
 //! The tags of many packets at a time: HMACs are computed in lanes, side by side.
 
-use super::Authenticated;
-use super::{Frame, MAX_TAG_LEN, Suite};
-use crate::error::{Error, Result};
+use super::tag::FullTag;
+use super::{Frame, Suite};
 use crate::kernels::{HmacJob, HmacKernels, Kernels};
 use arrayvec::ArrayVec;
-use subtle::ConstantTimeEq;
 
 /// How many packets are worked on at a time.
 pub(crate) const AT_ONCE: usize = 64;
@@ -18,36 +16,9 @@ pub(crate) struct TagJob<'a> {
     pub(crate) protected: &'a [u8],
 }
 
-/// An expected tag, before truncation. Like all that is computed here, it stays on the stack, which the caller scrubs.
-#[derive(Clone, Copy)]
-pub(crate) struct FullTag([u8; MAX_TAG_LEN]);
-
-impl FullTag {
-    /// Compares it with a packet's tag, in constant time.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AuthenticationFailed`].
-    pub(crate) fn verify(&self, frame: &Frame, tag: &[u8]) -> Result<Authenticated> {
-        let expected = self.0.get(..tag.len()).ok_or(Error::AuthenticationFailed)?;
-        if expected.ct_eq(tag).into() {
-            Ok(Authenticated { index: frame.index })
-        } else {
-            Err(Error::AuthenticationFailed)
-        }
-    }
-
-    /// Writes it, truncated to the length of `tag`.
-    pub(crate) fn write(&self, tag: &mut [u8]) {
-        for (to, from) in tag.iter_mut().zip(&self.0) {
-            *to = *from;
-        }
-    }
-}
-
 /// Computes the tags of up to [`AT_ONCE`] packets, in the order of the jobs.
 pub(crate) fn tags(jobs: &[TagJob<'_>]) -> ArrayVec<FullTag, AT_ONCE> {
-    let mut tags: ArrayVec<FullTag, AT_ONCE> = jobs.iter().map(|_| FullTag([0; MAX_TAG_LEN])).take(AT_ONCE).collect();
+    let mut tags: ArrayVec<FullTag, AT_ONCE> = jobs.iter().map(|_| FullTag::of(&[])).take(AT_ONCE).collect();
     let mut lanes: ArrayVec<HmacJob<'_>, AT_ONCE> = ArrayVec::new();
     let mut places: ArrayVec<u8, AT_ONCE> = ArrayVec::new();
     for at in in_order_of_length(jobs) {
@@ -57,7 +28,7 @@ pub(crate) fn tags(jobs: &[TagJob<'_>]) -> ArrayVec<FullTag, AT_ONCE> {
                 lanes.push(mac.job(job.protected, job.frame.suffix));
                 places.push(at);
             }
-            Suite::Gcm(gcm) => gcm.tag(job.frame, job.protected, &mut tag.0),
+            Suite::Gcm(gcm) => *tag = FullTag::of(&gcm.tag(job.frame, job.protected)),
             Suite::Unprotected => {}
         }
     }
@@ -100,7 +71,7 @@ mod tests {
             let jobs: Vec<TagJob<'_>> = lens.iter().zip(&frames).enumerate()
                 .map(|(at, (len, frame))| TagJob { suite: suites[at % 3].of(Protocol::Rtp), frame, protected: &octets[at..at + len] }).collect();
             for (job, tag) in jobs.iter().zip(tags(&jobs)) {
-                let mut alone = [0; MAX_TAG_LEN];
+                let mut alone = [0; super::super::tag::MAX_TAG_LEN];
                 job.suite.tag(job.frame, job.protected, &mut alone);
                 prop_assert_eq!(alone, tag.0);
                 prop_assert_eq!(tag.verify(job.frame, &alone[..10]).unwrap().index(), job.frame.index);

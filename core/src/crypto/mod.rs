@@ -3,7 +3,7 @@
 //! 1. A [`Suite`] is immutable, a view of [`Suites`]. It knows no stream, no index and no wire format; a [`Frame`] tells it what it needs of a packet.
 //! 2. Encryption and decryption are the same XOR with keystream ([`Suite::crypt`]), which cannot fail, and never checks: the tag over the
 //!    protected octets ([`Suite::tag`], [`Suite::verify`]) is a step of its own, so that a receiver can claim the index between the two.
-//! 3. Only [`Suite::verify`], and its like for many packets in [`many`], make an [`Authenticated`], which a receiver must show to claim an index.
+//! 3. Only [`Suite::verify`], and its like for a tag computed before, [`tag::FullTag::verify`], make an [`Authenticated`], which a receiver must show to claim an index.
 
 pub(crate) mod aes;
 pub(crate) mod aes_cm;
@@ -13,8 +13,9 @@ pub(crate) mod kdf;
 pub(crate) mod many;
 pub(crate) mod profile;
 mod suites;
+pub(crate) mod tag;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::index::{PacketIndex, SrtcpIndex, Ssrc};
 use crate::wire::Protocol;
 use crate::wire::rtcp::{WORD_LEN, Word};
@@ -23,9 +24,8 @@ use cipher::inout::InOutBuf;
 use gcm::AesGcm;
 use hmac::HmacSha1;
 use kdf::Labels;
-use subtle::ConstantTimeEq;
 pub(crate) use suites::Suites;
-use zeroize::Zeroizing;
+use tag::{FullTag, MAX_TAG_LEN};
 
 /// What a suite needs to know of a packet beside its octets.
 #[derive(Clone, Copy, Debug)]
@@ -60,10 +60,10 @@ impl Frame {
     }
 
     /// SRTCP's word, as it is on the wire; nothing for SRTP.
-    pub(crate) const fn word(&self) -> &[u8] {
-        match &self.suffix {
-            Suffix::Roc(_) => &[],
-            Suffix::Word(word) => word,
+    pub(crate) const fn word(&self) -> Option<[u8; WORD_LEN]> {
+        match self.suffix {
+            Suffix::Roc(_) => None,
+            Suffix::Word(word) => Some(word),
         }
     }
 
@@ -89,9 +89,6 @@ impl Authenticated {
         self.index
     }
 }
-
-/// The longest tag of any suite, before truncation.
-const MAX_TAG_LEN: usize = 20;
 
 /// The session keys of one protocol, made ready for use: a view into the slot that keeps them.
 #[derive(Clone, Copy)]
@@ -119,38 +116,38 @@ impl Suite<'_> {
         }
     }
 
+    /// Encrypts a body behind `head` and computes its tag in one pass. `None`, and nothing is done, by a suite that takes two.
+    pub(crate) fn seal(&self, frame: &Frame, head: &[u8], body: InOutBuf<'_, '_, u8>) -> Option<FullTag> {
+        match self {
+            Self::Gcm(gcm) if frame.encrypted => Some(FullTag::of(&gcm.seal(frame, head, body))),
+            _ => None,
+        }
+    }
+
     /// Writes the tag over the protected octets, `head || body`, truncated to the length of `tag`.
     pub(crate) fn tag(&self, frame: &Frame, protected: &[u8], tag: &mut [u8]) {
-        let full = self.full_tag(frame, protected);
-        for (to, from) in tag.iter_mut().zip(full.iter()) {
-            *to = *from;
-        }
+        self.full_tag(frame, protected).write(tag);
     }
 
     /// Compares a tag, in constant time.
     ///
     /// # Errors
     ///
-    /// [`Error::AuthenticationFailed`].
+    /// [`Error::AuthenticationFailed`](crate::error::Error::AuthenticationFailed).
     pub(crate) fn verify(&self, frame: &Frame, protected: &[u8], tag: &[u8]) -> Result<Authenticated> {
-        let full = self.full_tag(frame, protected);
-        let expected = full.get(..tag.len()).ok_or(Error::AuthenticationFailed)?;
-        if bool::from(expected.ct_eq(tag)) {
-            Ok(Authenticated { index: frame.index })
-        } else {
-            Err(Error::AuthenticationFailed)
-        }
+        self.full_tag(frame, protected).verify(frame, tag)
     }
 
-    /// An expected tag is worth wiping: whoever finds it can forge the packet it was computed for.
-    fn full_tag(&self, frame: &Frame, protected: &[u8]) -> Zeroizing<[u8; MAX_TAG_LEN]> {
-        let mut tag = Zeroizing::new([0; MAX_TAG_LEN]);
+    fn full_tag(&self, frame: &Frame, protected: &[u8]) -> FullTag {
         match self {
-            Self::Hmac { mac, .. } => mac.compute(protected, frame.suffix, &mut tag),
-            Self::Gcm(gcm) => gcm.tag(frame, protected, &mut tag),
-            Self::Unprotected => {}
+            Self::Hmac { mac, .. } => {
+                let mut tag = [0; MAX_TAG_LEN];
+                mac.compute(protected, frame.suffix, &mut tag);
+                FullTag(tag)
+            }
+            Self::Gcm(gcm) => FullTag::of(&gcm.tag(frame, protected)),
+            Self::Unprotected => FullTag::of(&[]),
         }
-        tag
     }
 }
 

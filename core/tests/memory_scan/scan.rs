@@ -26,6 +26,7 @@ pub(crate) struct Place {
     pub(crate) address: u64,
     pub(crate) mapping: String,
     /// The mapping is kept out of core dumps.
+    #[allow(dead_code)] // One of the two searches asks.
     pub(crate) undumped: bool,
 }
 
