@@ -76,11 +76,11 @@ fn accept<'g>(
     buffer.check_room(packet.body_end)?;
 
     let (view, verdict) = judge(context, guard, protocol, &packet, buffer.packet(), ring)?;
-    let Verified { held, seat, frame, proof, decides } = verdict.inspect_err(|_| view.count_refused(protocol))?;
+    let Verified { held, frame, proof, decides } = verdict.inspect_err(|_| view.count_refused(protocol))?;
     let key = &*held.key;
 
     key.budget(protocol).check()?;
-    let stream = context.admit(held, packet.ssrc, &seat, guard)?;
+    let stream = context.admit(held, packet.ssrc, &view.place.seat, guard)?;
     let track = stream.track(protocol);
     if track.spend(key, protocol)? {
         context.tell_near_limit(key, protocol);
@@ -98,10 +98,9 @@ fn accept<'g>(
     Ok(Accepted { key, frame, body_end: packet.body_end })
 }
 
-/// What a packet was verified by, and where it belongs.
+/// What a packet was verified by.
 struct Verified<'g> {
     held: &'g Held<Space>,
-    seat: Seat<'g>,
     frame: Frame,
     proof: Authenticated,
     /// The packet is the first to say where the indices of its SSRC are in that space.
@@ -128,7 +127,7 @@ fn judge<'g>(
         let verdict = view.authenticate(context, guard, protocol, packet, octets);
         let Err(error) = &verdict else { return Ok((view, verdict)) };
         tags_failed += usize::from(*error == Error::AuthenticationFailed);
-        let fresh = View::load(context.ring(guard)?, guard, protocol, packet)?;
+        let fresh = View::again(context, guard, protocol, packet)?;
         if fresh.same(&view) || tags_failed == VIEWS_WITH_TAGS {
             return Ok((view, verdict));
         }
@@ -159,110 +158,148 @@ impl<'g> Place<'g> {
 /// What a packet is judged by.
 struct View<'g> {
     ring: &'g Ring,
-    /// In the space of the current key.
-    first: Place<'g>,
+    /// In the space of the current key; once the packet is verified, in that of its key.
+    place: Place<'g>,
     /// Stands for what the SSRC has in the other spaces: equal as long as nothing changes there.
     others: u64,
 }
 
 impl<'g> View<'g> {
+    #[inline(always)]
     fn load(ring: &'g Ring, guard: &'g Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<Self> {
-        let load = |space| Place::load(space, packet.ssrc, protocol, guard);
-        let first = ring.first()?;
-        let mut view = Self { ring, first: load(&first.space)?, others: 0 };
-        if !ring.has_one_space() {
-            for held in ring.iter() {
-                let place = load(&held.space)?;
-                let stream = place.stream().map_or(0, |stream| stream.addr() as u64);
-                view.others = (view.others ^ stream).rotate_left(23).wrapping_add(place.mark.word());
-            }
-        }
-        Ok(view)
+        let place = Place::load(&ring.first()?.space, packet.ssrc, protocol, guard)?;
+        let others = if ring.has_one_space() { 0 } else { others(ring, guard, protocol, packet)? };
+        Ok(Self { ring, place, others })
+    }
+
+    /// Apart from the first view, which every packet loads.
+    #[cold]
+    fn again(context: &'g Context, guard: &'g Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<Self> {
+        Self::load(context.ring(guard)?, guard, protocol, packet)
     }
 
     fn same(&self, other: &Self) -> bool {
         core::ptr::eq(self.ring, other.ring)
-            && self.first.stream() == other.first.stream()
-            && self.first.mark == other.first.mark
+            && self.place.stream() == other.place.stream()
+            && self.place.mark == other.place.mark
             && self.others == other.others
     }
 
     fn count_refused(&self, protocol: Protocol) {
-        if let Some(stream) = self.first.seat.stream() {
+        if let Some(stream) = self.place.seat.stream() {
             stream.track(protocol).count_refused();
         }
     }
 
-    /// Tries the keys that may have protected the packet: for each estimates the index, asks the replay list, and verifies the tag.
+    /// Estimates the index, asks the replay list, and finds the key whose tag verifies.
     fn authenticate(
-        &self,
+        &mut self,
         context: &Context,
         guard: &'g Guard<'_>,
         protocol: Protocol,
         packet: &Protected,
         octets: &[u8],
     ) -> Result<Verified<'g>> {
-        let counter = protocol.counter();
-        let part = |range: &core::ops::Range<usize>| octets.get(range.clone()).ok_or(Error::PacketTooShort);
-        let (protected, tag) = (part(&(0..packet.body_end))?, part(&packet.trailer.tag)?);
-        let index = self.first.mark.estimate(counter, packet.index);
-        if self.ring.has_one_space() {
-            // Cheaper than a look for the key.
-            self.first.seat.peek(protocol, index, self.first.mark)?;
+        if !self.ring.has_one_space() || self.ring.is_probing() {
+            return self.authenticate_across(context, guard, protocol, packet, octets);
+        }
+        let index = self.place.mark.estimate(protocol.counter(), packet.index);
+        self.place.seat.peek(protocol, index, self.place.mark)?;
+        let frame = frame(context.policy(), protocol, packet, index);
+        let tagged = Tagged::of(packet, octets)?;
+        let hint = self.place.seat.last_key();
+        let verify = |held: &'g Held<Space>| {
+            let proof = held.key.suite(protocol).verify(&frame, tagged.protected, tagged.tag).ok()?;
+            Some(Verified { held, frame, proof, decides: false })
+        };
+        let likeliest = self.ring.likeliest(tagged.mki, hint);
+        if let Some(verified) = likeliest.and_then(verify) {
+            return Ok(verified);
+        }
+        let tried = likeliest.map(|held| held.key.id());
+        let mut others = self.ring.candidates(tagged.mki, self.usable(context.policy(), hint))?;
+        let verified = others.find_map(|held| if Some(held.key.id()) == tried { None } else { verify(held) });
+        verified.ok_or(Error::AuthenticationFailed)
+    }
+
+    /// The same where keys are in several spaces, or probe: the index is another one under each.
+    #[cold]
+    fn authenticate_across(
+        &mut self,
+        context: &Context,
+        guard: &'g Guard<'_>,
+        protocol: Protocol,
+        packet: &Protected,
+        octets: &[u8],
+    ) -> Result<Verified<'g>> {
+        let tagged = Tagged::of(packet, octets)?;
+        let mut hint = self.place.seat.last_key();
+        for held in self.ring.iter().skip(1) {
+            if hint == KeyId::NONE {
+                // Its sender may not have come as far as the space of the current key.
+                hint = Place::load(&held.space, packet.ssrc, protocol, guard)?.seat.last_key();
+            }
         }
         let mut refused = None;
-        let usable = self.usable(context.policy(), packet.ssrc, protocol, guard)?;
-        for held in self.ring.candidates(part(&packet.trailer.mki)?, usable)? {
-            let place = if self.ring.has_one_space() {
-                self.first
-            } else {
-                Place::load(&held.space, packet.ssrc, protocol, guard)?
-            };
-            let decides = held.probes.is_some() && matches!(protocol, Protocol::Rtp) && place.mark.is_undecided();
+        for held in self.ring.candidates(tagged.mki, self.usable(context.policy(), hint))? {
+            let place = Place::load(&held.space, packet.ssrc, protocol, guard)?;
+            let decides = held.probes.is_some() && protocol == Protocol::Rtp && place.mark.is_undecided();
             // While that is undecided: with the counter that goes on, then with one that begins afresh.
             let kept = if decides { held.kept(packet.ssrc, guard)? } else { None };
             let mut last = None;
             for mark in kept.into_iter().chain([place.mark]) {
-                let index = mark.estimate(counter, packet.index);
-                if last == Some(index) {
+                let index = mark.estimate(protocol.counter(), packet.index);
+                if last.replace(index) == Some(index) {
                     continue;
                 }
-                last = Some(index);
                 if let Err(error) = place.seat.peek(protocol, index, place.mark) {
                     refused.get_or_insert(error);
                     continue;
                 }
                 let frame = frame(context.policy(), protocol, packet, index);
-                if let Ok(proof) = held.key.suite(protocol).verify(&frame, protected, tag) {
-                    return Ok(Verified { held, seat: place.seat, frame, proof, decides });
+                if let Ok(proof) = held.key.suite(protocol).verify(&frame, tagged.protected, tagged.tag) {
+                    self.place = place;
+                    return Ok(Verified { held, frame, proof, decides });
                 }
             }
         }
         Err(refused.unwrap_or(Error::AuthenticationFailed))
     }
 
-    /// Which keys the packet's stream may use.
-    fn usable(&self, policy: &Policy, ssrc: Ssrc, protocol: Protocol, guard: &'g Guard<'_>) -> Result<Usable> {
-        let settled = match (self.first.seat.stream(), policy.grace.packets(), self.ring.current()) {
+    /// Which keys the packet's stream may use, that of `hint` first.
+    fn usable(&self, policy: &Policy, hint: KeyId) -> Usable {
+        let settled = match (self.place.seat.stream(), policy.grace.packets(), self.ring.current()) {
             (Some(stream), Some(limit), Ok(current)) => stream.has_settled(current.key.id(), limit),
             _ => false,
         };
-        let mut usable = Usable { hint: KeyId::NONE, in_grace: !settled };
         // Without tags every key verifies: the current one is as good a guess as any, and the only one that is meant.
-        if policy.is_authenticated() {
-            usable.hint = self.first.seat.stream().map_or(KeyId::NONE, Stream::last_key);
-            if usable.hint == KeyId::NONE && !self.ring.has_one_space() {
-                // Its sender may not have come as far as the space of the current key.
-                for held in self.ring.iter().skip(1) {
-                    let place = Place::load(&held.space, ssrc, protocol, guard)?;
-                    usable.hint = place.seat.stream().map_or(KeyId::NONE, Stream::last_key);
-                    if usable.hint != KeyId::NONE {
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(usable)
+        Usable { hint: if policy.is_authenticated() { hint } else { KeyId::NONE }, in_grace: !settled }
+    }
+}
+
+#[cold]
+fn others(ring: &Ring, guard: &Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<u64> {
+    let mut others = 0u64;
+    for held in ring.iter() {
+        let place = Place::load(&held.space, packet.ssrc, protocol, guard)?;
+        let stream = place.stream().map_or(0, |stream| stream.addr() as u64);
+        others = (others ^ stream).rotate_left(23).wrapping_add(place.mark.word());
+    }
+    Ok(others)
+}
+
+/// The parts of a packet that a key is verified by.
+struct Tagged<'p> {
+    protected: &'p [u8],
+    tag: &'p [u8],
+    mki: &'p [u8],
+}
+
+impl<'p> Tagged<'p> {
+    fn of(packet: &Protected, octets: &'p [u8]) -> Result<Self> {
+        let part = |range: &core::ops::Range<usize>| octets.get(range.clone()).ok_or(Error::PacketTooShort);
+        let (tag, mki) = (part(&packet.trailer.tag)?, part(&packet.trailer.mki)?);
+        Ok(Self { protected: part(&(0..packet.body_end))?, tag, mki })
     }
 }
 
