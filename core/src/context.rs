@@ -23,6 +23,10 @@ use std::time::Instant;
 /// The keys of a context, each in its index space.
 pub(crate) type Ring = KeyRing<Space>;
 
+/// What a packet reads on its way to its stream: a line of the ring, one of the space.
+#[cfg(all(target_pointer_width = "64", not(crossbeam_loom)))]
+const _: () = assert!(size_of::<Ring>() == 64 && size_of::<Space>() == 64);
+
 pub(crate) struct Context {
     id: ContextId,
     /// For timers, which must not keep it.
@@ -140,6 +144,7 @@ impl Context {
     /// # Errors
     ///
     /// [`Error::UnknownSsrc`] if streams are added by call; [`Error::TooManyStreams`].
+    #[inline]
     pub(crate) fn admit<'g>(
         &self,
         held: &'g Held<Space>,
@@ -149,11 +154,14 @@ impl Context {
     ) -> Result<&'g Stream> {
         match seat {
             Seat::Stream(stream) => Ok(stream),
-            Seat::Empty(origin) if self.adds_streams || held.has_probed(ssrc, guard)? => {
-                held.space.place(ssrc, origin, guard)
-            }
-            Seat::Empty(_) => Err(Error::UnknownSsrc),
+            Seat::Empty(origin) => self.add(held, ssrc, origin, guard),
         }
+    }
+
+    #[cold]
+    fn add<'g>(&self, held: &'g Held<Space>, ssrc: Ssrc, origin: &Origin, guard: &'g Guard<'_>) -> Result<&'g Stream> {
+        let is_known = self.adds_streams || held.has_probed(ssrc, guard)?;
+        if is_known { held.space.place(ssrc, origin, guard) } else { Err(Error::UnknownSsrc) }
     }
 
     /// Tells the owner that a key has passed its soft limit.

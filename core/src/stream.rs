@@ -93,6 +93,11 @@ impl<'g> Seat<'g> {
         }
     }
 
+    /// The key that last authenticated a packet of the stream.
+    pub(crate) fn last_key(&self) -> KeyId {
+        self.stream().map_or(KeyId::NONE, Stream::last_key)
+    }
+
     pub(crate) fn mark(&self, protocol: Protocol) -> Mark {
         match self {
             Self::Stream(stream) => stream.track(protocol).mark(),

@@ -102,11 +102,11 @@ fn claim<'g>(
     protocol: Protocol,
     view: &View<'g>,
     body_end: usize,
-    Verified { held, seat, frame, proof, decides }: Verified<'g>,
+    Verified { held, frame, proof, decides }: Verified<'g>,
 ) -> Result<Accepted<'g>> {
     let key = &*held.key;
     key.budget(protocol).check()?;
-    let stream = context.admit(held, frame.ssrc, &seat, guard)?;
+    let stream = context.admit(held, frame.ssrc, &view.place.seat, guard)?;
     let track = stream.track(protocol);
     if track.spend(key, protocol)? {
         context.tell_near_limit(key, protocol);
@@ -148,18 +148,18 @@ impl<'g> Opened<'g> {
         room: usize,
     ) -> Option<Self> {
         let (ring, packet) = parse(context, guard, protocol, octets, room).ok()?;
-        if !ring.has_one_space() {
+        if !ring.has_one_space() || ring.is_probing() {
             return None;
         }
         let view = View::load(ring, guard, protocol, &packet).ok()?;
-        let index = view.first.mark.estimate(protocol.counter(), packet.index);
-        view.first.seat.peek(protocol, index, view.first.mark).ok()?;
-        let usable = view.usable(context.policy(), packet.ssrc, protocol, guard).ok()?;
+        let index = view.place.mark.estimate(protocol.counter(), packet.index);
+        view.place.seat.peek(protocol, index, view.place.mark).ok()?;
+        let usable = view.usable(context.policy(), view.place.seat.last_key());
         let mki = octets.get(packet.trailer.mki.clone())?;
-        let held = ring.candidates(mki, usable).ok()?.next()?;
-        if held.probes.is_some() {
-            return None;
-        }
+        let held = match ring.likeliest(mki, usable.hint) {
+            Some(likeliest) => likeliest,
+            None => ring.candidates(mki, usable).ok()?.next()?,
+        };
         let frame = frame(context.policy(), protocol, &packet, index);
         Some(Self { context, view, packet, protocol, held, frame, in_grace: usable.in_grace })
     }
@@ -184,12 +184,11 @@ impl<'g> Opened<'g> {
     ) -> core::result::Result<Accepted<'g>, Option<Error>> {
         let tag = octets.get(self.packet.trailer.tag.clone()).ok_or(None)?;
         let proof = expected.verify(&self.frame, tag).map_err(|_| None)?;
-        let view = self.view.again(guard, self.protocol, &self.packet).map_err(|_| None)?;
-        if !self.stands(guard, &view) {
+        let view = self.view.later(guard, self.protocol, &self.packet).map_err(|_| None)?;
+        if !self.stands(&view) {
             return Err(None);
         }
-        let (held, seat) = (self.held, view.first.seat);
-        let verified = Verified { held, seat, frame: self.frame, proof, decides: false };
+        let verified = Verified { held: self.held, frame: self.frame, proof, decides: false };
         match claim(self.context, guard, self.protocol, &view, self.packet.body_end, verified) {
             Ok(accepted) => Ok(accepted),
             Err(Error::NoSuchStream) => Err(None),
@@ -201,28 +200,23 @@ impl<'g> Opened<'g> {
     }
 }
 
-impl<'g> Opened<'g> {
+impl Opened<'_> {
     /// Whether it would be judged so by `view`, too: packets before it can have moved the estimate of its index, taken that, or settled its stream.
-    fn stands(&self, guard: &'g Guard<'_>, view: &View<'g>) -> bool {
-        let mark = view.first.mark;
-        let settles = self.context.policy().grace.packets().is_some();
-        if mark == self.view.first.mark && !settles {
+    fn stands(&self, view: &View<'_>) -> bool {
+        let (mark, policy) = (view.place.mark, self.context.policy());
+        let settles = policy.grace.packets().is_some();
+        if mark == self.view.place.mark && !settles {
             return true;
         }
         mark.estimate(self.protocol.counter(), self.packet.index) == self.frame.index
-            && view.first.seat.peek(self.protocol, self.frame.index, mark).is_ok()
-            && (!settles || self.usable(guard, view).is_ok_and(|usable| usable.in_grace == self.in_grace))
-    }
-
-    fn usable(&self, guard: &'g Guard<'_>, view: &View<'g>) -> Result<Usable> {
-        view.usable(self.context.policy(), self.packet.ssrc, self.protocol, guard)
+            && view.place.seat.peek(self.protocol, self.frame.index, mark).is_ok()
+            && (!settles || view.usable(policy, KeyId::NONE).in_grace == self.in_grace)
     }
 }
 
-/// What a packet was verified by, and where it belongs.
+/// What a packet was verified by.
 struct Verified<'g> {
     held: &'g Held<Space>,
-    seat: Seat<'g>,
     frame: Frame,
     proof: Authenticated,
     /// The packet is the first to say where the indices of its SSRC are in that space.
@@ -249,7 +243,7 @@ fn judge<'g>(
         let verdict = view.authenticate(context, guard, protocol, packet, octets);
         let Err(error) = &verdict else { return Ok((view, verdict)) };
         tags_failed += usize::from(*error == Error::AuthenticationFailed);
-        let fresh = View::load(context.ring(guard)?, guard, protocol, packet)?;
+        let fresh = View::again(context, guard, protocol, packet)?;
         if fresh.same(&view) || tags_failed == VIEWS_WITH_TAGS {
             return Ok((view, verdict));
         }
@@ -280,119 +274,157 @@ impl<'g> Place<'g> {
 /// What a packet is judged by.
 struct View<'g> {
     ring: &'g Ring,
-    /// In the space of the current key.
-    first: Place<'g>,
+    /// In the space of the current key; once the packet is verified, in that of its key.
+    place: Place<'g>,
     /// Stands for what the SSRC has in the other spaces: equal as long as nothing changes there.
     others: u64,
 }
 
 impl<'g> View<'g> {
+    #[inline(always)]
     fn load(ring: &'g Ring, guard: &'g Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<Self> {
-        let load = |space| Place::load(space, packet.ssrc, protocol, guard);
-        let first = ring.first()?;
-        let mut view = Self { ring, first: load(&first.space)?, others: 0 };
-        if !ring.has_one_space() {
-            for held in ring.iter() {
-                let place = load(&held.space)?;
-                let stream = place.stream().map_or(0, |stream| stream.addr() as u64);
-                view.others = (view.others ^ stream).rotate_left(23).wrapping_add(place.mark.word());
-            }
-        }
-        Ok(view)
+        let place = Place::load(&ring.first()?.space, packet.ssrc, protocol, guard)?;
+        let others = if ring.has_one_space() { 0 } else { others(ring, guard, protocol, packet)? };
+        Ok(Self { ring, place, others })
+    }
+
+    /// Apart from the first view, which every packet loads.
+    #[cold]
+    fn again(context: &'g Context, guard: &'g Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<Self> {
+        Self::load(context.ring(guard)?, guard, protocol, packet)
     }
 
     /// The same ring with the stream as it is by now.
-    fn again(&self, guard: &'g Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<Self> {
-        let seat = match self.first.seat {
-            Seat::Stream(_) => self.first.seat,
+    fn later(&self, guard: &'g Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<Self> {
+        let seat = match self.place.seat {
+            Seat::Stream(_) => self.place.seat,
             Seat::Empty(_) => self.ring.first()?.space.seat(packet.ssrc, guard)?,
         };
-        Ok(Self { ring: self.ring, first: Place { mark: seat.mark(protocol), seat }, others: self.others })
+        Ok(Self { ring: self.ring, place: Place { mark: seat.mark(protocol), seat }, others: self.others })
     }
 
     fn same(&self, other: &Self) -> bool {
         core::ptr::eq(self.ring, other.ring)
-            && self.first.stream() == other.first.stream()
-            && self.first.mark == other.first.mark
+            && self.place.stream() == other.place.stream()
+            && self.place.mark == other.place.mark
             && self.others == other.others
     }
 
     fn count_refused(&self, protocol: Protocol) {
-        if let Some(stream) = self.first.seat.stream() {
+        if let Some(stream) = self.place.seat.stream() {
             stream.track(protocol).count_refused();
         }
     }
 
-    /// Tries the keys that may have protected the packet: for each estimates the index, asks the replay list, and verifies the tag.
+    /// Estimates the index, asks the replay list, and finds the key whose tag verifies.
     fn authenticate(
-        &self,
+        &mut self,
         context: &Context,
         guard: &'g Guard<'_>,
         protocol: Protocol,
         packet: &Protected,
         octets: &[u8],
     ) -> Result<Verified<'g>> {
-        let counter = protocol.counter();
-        let part = |range: &core::ops::Range<usize>| octets.get(range.clone()).ok_or(Error::PacketTooShort);
-        let (protected, tag) = (part(&(0..packet.body_end))?, part(&packet.trailer.tag)?);
-        let index = self.first.mark.estimate(counter, packet.index);
-        if self.ring.has_one_space() {
-            // Cheaper than a look for the key.
-            self.first.seat.peek(protocol, index, self.first.mark)?;
+        if !self.ring.has_one_space() || self.ring.is_probing() {
+            return self.authenticate_across(context, guard, protocol, packet, octets);
+        }
+        let index = self.place.mark.estimate(protocol.counter(), packet.index);
+        self.place.seat.peek(protocol, index, self.place.mark)?;
+        let frame = frame(context.policy(), protocol, packet, index);
+        let tagged = Tagged::of(packet, octets)?;
+        let hint = self.place.seat.last_key();
+        let verify = |held: &'g Held<Space>| {
+            let proof = held.key.suite(protocol).verify(&frame, tagged.protected, tagged.tag).ok()?;
+            Some(Verified { held, frame, proof, decides: false })
+        };
+        let likeliest = self.ring.likeliest(tagged.mki, hint);
+        if let Some(verified) = likeliest.and_then(verify) {
+            return Ok(verified);
+        }
+        let tried = likeliest.map(|held| held.key.id());
+        let mut others = self.ring.candidates(tagged.mki, self.usable(context.policy(), hint))?;
+        let verified = others.find_map(|held| if Some(held.key.id()) == tried { None } else { verify(held) });
+        verified.ok_or(Error::AuthenticationFailed)
+    }
+
+    /// The same where keys are in several spaces, or probe: the index is another one under each.
+    #[cold]
+    fn authenticate_across(
+        &mut self,
+        context: &Context,
+        guard: &'g Guard<'_>,
+        protocol: Protocol,
+        packet: &Protected,
+        octets: &[u8],
+    ) -> Result<Verified<'g>> {
+        let tagged = Tagged::of(packet, octets)?;
+        let mut hint = self.place.seat.last_key();
+        for held in self.ring.iter().skip(1) {
+            if hint == KeyId::NONE {
+                // Its sender may not have come as far as the space of the current key.
+                hint = Place::load(&held.space, packet.ssrc, protocol, guard)?.seat.last_key();
+            }
         }
         let mut refused = None;
-        let usable = self.usable(context.policy(), packet.ssrc, protocol, guard)?;
-        for held in self.ring.candidates(part(&packet.trailer.mki)?, usable)? {
-            let place = if self.ring.has_one_space() {
-                self.first
-            } else {
-                Place::load(&held.space, packet.ssrc, protocol, guard)?
-            };
-            let decides = held.probes.is_some() && matches!(protocol, Protocol::Rtp) && place.mark.is_undecided();
+        for held in self.ring.candidates(tagged.mki, self.usable(context.policy(), hint))? {
+            let place = Place::load(&held.space, packet.ssrc, protocol, guard)?;
+            let decides = held.probes.is_some() && protocol == Protocol::Rtp && place.mark.is_undecided();
             // While that is undecided: with the counter that goes on, then with one that begins afresh.
             let kept = if decides { held.kept(packet.ssrc, guard)? } else { None };
             let mut last = None;
             for mark in kept.into_iter().chain([place.mark]) {
-                let index = mark.estimate(counter, packet.index);
-                if last == Some(index) {
+                let index = mark.estimate(protocol.counter(), packet.index);
+                if last.replace(index) == Some(index) {
                     continue;
                 }
-                last = Some(index);
                 if let Err(error) = place.seat.peek(protocol, index, place.mark) {
                     refused.get_or_insert(error);
                     continue;
                 }
                 let frame = frame(context.policy(), protocol, packet, index);
-                if let Ok(proof) = held.key.suite(protocol).verify(&frame, protected, tag) {
-                    return Ok(Verified { held, seat: place.seat, frame, proof, decides });
+                if let Ok(proof) = held.key.suite(protocol).verify(&frame, tagged.protected, tagged.tag) {
+                    self.place = place;
+                    return Ok(Verified { held, frame, proof, decides });
                 }
             }
         }
         Err(refused.unwrap_or(Error::AuthenticationFailed))
     }
 
-    /// Which keys the packet's stream may use.
-    fn usable(&self, policy: &Policy, ssrc: Ssrc, protocol: Protocol, guard: &'g Guard<'_>) -> Result<Usable> {
-        let settled = match (self.first.seat.stream(), policy.grace.packets(), self.ring.current()) {
+    /// Which keys the packet's stream may use, that of `hint` first.
+    fn usable(&self, policy: &Policy, hint: KeyId) -> Usable {
+        let settled = match (self.place.seat.stream(), policy.grace.packets(), self.ring.current()) {
             (Some(stream), Some(limit), Ok(current)) => stream.has_settled(current.key.id(), limit),
             _ => false,
         };
-        let mut usable = Usable { hint: KeyId::NONE, in_grace: !settled };
         // Without tags every key verifies: the current one is as good a guess as any, and the only one that is meant.
-        if policy.is_authenticated() {
-            usable.hint = self.first.seat.stream().map_or(KeyId::NONE, Stream::last_key);
-            if usable.hint == KeyId::NONE && !self.ring.has_one_space() {
-                // Its sender may not have come as far as the space of the current key.
-                for held in self.ring.iter().skip(1) {
-                    let place = Place::load(&held.space, ssrc, protocol, guard)?;
-                    usable.hint = place.seat.stream().map_or(KeyId::NONE, Stream::last_key);
-                    if usable.hint != KeyId::NONE {
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(usable)
+        Usable { hint: if policy.is_authenticated() { hint } else { KeyId::NONE }, in_grace: !settled }
+    }
+}
+
+#[cold]
+fn others(ring: &Ring, guard: &Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<u64> {
+    let mut others = 0u64;
+    for held in ring.iter() {
+        let place = Place::load(&held.space, packet.ssrc, protocol, guard)?;
+        let stream = place.stream().map_or(0, |stream| stream.addr() as u64);
+        others = (others ^ stream).rotate_left(23).wrapping_add(place.mark.word());
+    }
+    Ok(others)
+}
+
+/// The parts of a packet that a key is verified by.
+struct Tagged<'p> {
+    protected: &'p [u8],
+    tag: &'p [u8],
+    mki: &'p [u8],
+}
+
+impl<'p> Tagged<'p> {
+    fn of(packet: &Protected, octets: &'p [u8]) -> Result<Self> {
+        let part = |range: &core::ops::Range<usize>| octets.get(range.clone()).ok_or(Error::PacketTooShort);
+        let (tag, mki) = (part(&packet.trailer.tag)?, part(&packet.trailer.mki)?);
+        Ok(Self { protected: part(&(0..packet.body_end))?, tag, mki })
     }
 }
 

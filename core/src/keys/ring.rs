@@ -99,7 +99,7 @@ impl<S> KeyRing<S> {
     ///
     /// [`Error::NoKey`].
     pub(crate) fn first(&self) -> Result<&Held<S>> {
-        self.iter().next().ok_or(Error::NoKey)
+        self.current.as_ref().or_else(|| self.added.first()).ok_or(Error::NoKey)
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -108,6 +108,11 @@ impl<S> KeyRing<S> {
 
     pub(crate) const fn has_one_space(&self) -> bool {
         self.one_space
+    }
+
+    /// The current key probes.
+    pub(crate) fn is_probing(&self) -> bool {
+        self.current.as_ref().is_some_and(|held| held.probes.is_some())
     }
 
     const fn mki_len(&self) -> usize {
@@ -121,6 +126,13 @@ impl<S> KeyRing<S> {
             Protocol::Rtcp => spec.srtcp_tag_len,
         };
         Shape { protocol, tag, mki: self.mki_len(), tag_first: matches!(spec.cipher, CipherKind::AesGcm) }
+    }
+
+    /// The first of the [`candidates`](Self::candidates), if that is the current key: as a rule, and without a search.
+    #[inline]
+    pub(crate) fn likeliest(&self, mki: &[u8], hint: KeyId) -> Option<&Held<S>> {
+        let is_meant = |held: &&Held<S>| if self.mki_len > 0 { held.key.mki() == mki } else { held.key.id == hint };
+        self.current.as_ref().filter(is_meant)
     }
 
     /// The keys that may have protected a packet: the one its MKI names, or, without MKIs, all, that of `usable.hint` first.
