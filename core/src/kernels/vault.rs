@@ -158,7 +158,8 @@ fn layout(len: usize) -> Layout {
 ///
 /// Session keys, and master keys until they are used, lie in pages that are *locked*, so that they are not written to swap space, and *kept out of
 /// dumps* of the process's memory. Either may fail: a process may lock no more than its `RLIMIT_MEMLOCK`, and only Linux is asked to keep pages
-/// out of dumps. Keys work all the same, and this says what they lie in.
+/// out of dumps. Where no pages are to be had (and on systems that are no Unix, where none are asked for) keys lie on the ordinary heap. They
+/// work all the same, and this says what they lie in.
 ///
 /// ```
 /// let memory = keyflip::KeyMemory::now();

@@ -13,7 +13,7 @@ const FIRST: usize = 16 * 1024;
 const MOST: usize = 1024 * 1024;
 
 /// Slabs with slots of one length.
-struct Shelf {
+pub(super) struct Shelf {
     slot_len: usize,
     slabs: Vec<Arc<Slab>>,
     /// The slab that had a free slot when last asked.
@@ -27,7 +27,7 @@ static IN_VAIN: StaticU64 = StaticU64::new(0);
 
 /// The shelves, for a moment. `None` in a process that was forked while a thread of its parent had them: nobody is there who could let go of them, and
 /// keys lie on the heap.
-fn lock() -> Option<MutexGuard<'static, Vec<Shelf>>> {
+pub(super) fn lock() -> Option<MutexGuard<'static, Vec<Shelf>>> {
     const SPINS: u32 = 100;
     const PAUSE: Duration = Duration::from_micros(100);
     /// Some hundred thousand times as long as anybody has them (invariant 3).
@@ -108,6 +108,7 @@ fn surplus() -> Option<Arc<Slab>> {
     })
 }
 
+/// Shows the slabs to `visit`; none of them where [`lock`] gives up.
 pub(super) fn for_each(visit: impl FnMut(&Slab)) {
     let Some(shelves) = lock() else { return };
     shelves.iter().flat_map(|shelf| &shelf.slabs).map(|slab| &**slab).for_each(visit);
