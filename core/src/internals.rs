@@ -5,7 +5,10 @@ mod hmac_sha1;
 pub use hmac_sha1::{HmacJobs, HmacKernel, HmacKey};
 
 use crate::crypto::aes::Aes;
+use crate::crypto::gcm::AesGcm;
+use crate::crypto::{Frame, Suffix};
 use crate::error::{Error, Result};
+use crate::index::Ssrc;
 use crate::kernels::Engine;
 use cipher::inout::InOutBuf;
 use core::fmt;
@@ -41,7 +44,7 @@ impl CounterMode {
     }
 
     /// XORs `data` with the keystream that starts at `block`.
-    pub fn apply(&self, block: &[u8; 16], data: &mut [u8]) {
+    pub fn apply(&self, block: u128, data: &mut [u8]) {
         if let Some(aes) = &self.0 {
             aes.counter_mode(block, data.into());
         }
@@ -52,11 +55,44 @@ impl CounterMode {
     /// # Errors
     ///
     /// [`Error::OutputTooSmall`] unless both are of one length.
-    pub fn apply_to(&self, block: &[u8; 16], from: &[u8], to: &mut [u8]) -> Result<()> {
+    pub fn apply_to(&self, block: u128, from: &[u8], to: &mut [u8]) -> Result<()> {
         let data = InOutBuf::new(from, to).map_err(|_| Error::OutputTooSmall)?;
         if let Some(aes) = &self.0 {
             aes.counter_mode(block, data);
         }
         Ok(())
+    }
+}
+
+/// AES-GCM with initialization vectors of 12 octets.
+pub struct Gcm(AesGcm);
+
+impl Gcm {
+    /// # Errors
+    ///
+    /// [`Error::WrongKeyLength`] unless `key` has 16, 24 or 32 octets.
+    pub fn new(engine: AesEngine, key: &[u8]) -> Result<Self> {
+        AesGcm::of_session_keys(key, [0; 12], engine.0).map(Self)
+    }
+
+    /// Encrypts all behind the first `head` octets, which are additional data, and gives the tag. As an SRTP packet's, the initialization vector is made
+    /// of `ssrc` and `index`.
+    pub fn seal(&self, ssrc: u32, index: u64, head: &[u8], body: &mut [u8]) -> [u8; 16] {
+        self.0.seal(&Self::frame(ssrc, index, head.len()), head, body.into())
+    }
+
+    /// The tag of a sealed packet.
+    #[must_use]
+    pub fn tag(&self, ssrc: u32, index: u64, head: usize, packet: &[u8]) -> [u8; 16] {
+        self.0.tag(&Self::frame(ssrc, index, head), packet)
+    }
+
+    /// Encrypts or decrypts a body.
+    pub fn crypt(&self, ssrc: u32, index: u64, body: &mut [u8]) {
+        self.0.crypt(&Self::frame(ssrc, index, 0), body.into());
+    }
+
+    fn frame(ssrc: u32, index: u64, head: usize) -> Frame {
+        Frame { ssrc: Ssrc(ssrc), index, head, encrypted: true, suffix: Suffix::Roc([0; 4]) }
     }
 }

@@ -117,17 +117,13 @@ fn next_srtcp<'g>(
 
 impl Ready<'_> {
     fn seal(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> usize {
-        let suite = self.key.suite(protocol);
-        suite.crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
-
         let trailer = self.shape.trailer(self.body_end);
+        self.key.suite(protocol).seal(&self.frame, buffer, self.body_end, trailer.tag);
         let output = buffer.output();
-        put(output, trailer.word, self.frame.word());
-        put(output, trailer.mki, self.key.mki());
-        if let Some((protected, rest)) = output.split_at_mut_checked(self.body_end) {
-            let tag = trailer.tag.start - self.body_end..trailer.tag.end - self.body_end;
-            suite.tag(&self.frame, protected, rest.get_mut(tag).unwrap_or_default());
+        if let Some(word) = self.frame.word() {
+            put(output, trailer.word, &word);
         }
+        put(output, trailer.mki, self.key.mki());
         self.body_end + self.shape.overhead()
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::kernels::{Engine, RoundKeys, scrub_after_derivation, scrubbed};
 use ::aes::{Aes128Enc, Aes192Enc, Aes256Enc};
-use cipher::array::{Array, sizes::U16};
+use cipher::array::sizes::U16;
 use cipher::inout::InOutBuf;
 use cipher::{BlockCipherEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipherCore};
 use ctr::CtrCore;
@@ -37,7 +37,8 @@ impl Aes {
         }
     }
 
-    fn portable(key: &[u8]) -> Result<Self> {
+    /// The schedule of the portable form.
+    pub(super) fn portable(key: &[u8]) -> Result<Self> {
         Ok(match key.len() {
             16 => Self::Portable128(Aes128Enc::new_from_slice(key).map_err(|_| Error::WrongKeyLength)?),
             24 => Self::Portable192(Aes192Enc::new_from_slice(key).map_err(|_| Error::WrongKeyLength)?),
@@ -48,13 +49,13 @@ impl Aes {
     /// XORs `data` with the keystream that starts at `block`, counting in the last 32 bits.
     ///
     /// GCM counts so. AES-CM's blocks end in 16 bits of zero, and a packet has no more than 2^16 blocks, so its count never carries further.
-    pub(crate) fn counter_mode(&self, block: &[u8; BLOCK], data: InOutBuf<'_, '_, u8>) {
+    pub(crate) fn counter_mode(&self, block: u128, data: InOutBuf<'_, '_, u8>) {
         fn run<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>>(
             aes: &C,
-            block: &[u8; BLOCK],
+            block: u128,
             data: InOutBuf<'_, '_, u8>,
         ) {
-            CtrCore::<&C, Ctr32BE>::inner_iv_init(aes, block.into()).apply_keystream_partial(data);
+            CtrCore::<&C, Ctr32BE>::inner_iv_init(aes, &block.to_be_bytes().into()).apply_keystream_partial(data);
         }
         match self {
             Self::Kernel(keys) => keys.counter_mode(block, data),
@@ -64,17 +65,10 @@ impl Aes {
         }
     }
 
-    /// Encrypts one block in its place.
-    pub(crate) fn encrypt_block(&self, block: &mut [u8; BLOCK]) {
-        let array = |block| <&mut Array<u8, U16>>::from(block);
-        match self {
-            Self::Kernel(keys) => {
-                let counter = core::mem::take(block);
-                keys.counter_mode(&counter, (&mut block[..]).into());
-            }
-            Self::Portable128(aes) => aes.encrypt_block(array(block)),
-            Self::Portable192(aes) => aes.encrypt_block(array(block)),
-            Self::Portable256(aes) => aes.encrypt_block(array(block)),
-        }
+    /// Encrypts one block.
+    pub(crate) fn encrypt_block(&self, block: u128) -> u128 {
+        let mut encrypted = [0; BLOCK];
+        self.counter_mode(block, (&mut encrypted[..]).into());
+        u128::from_be_bytes(encrypted)
     }
 }

@@ -25,7 +25,8 @@ impl AesCm {
     }
 
     pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
-        derive_aes(&mut self.aes, prf, labels, key_len)?;
+        let place = &mut self.aes;
+        with_session_key(prf, labels, key_len, |key| Aes::expand_in(place, key, prf.engine()))?;
         let (salt, _) = self.salt.split_at_mut(SALT_LEN);
         prf.derive(labels.salting, salt);
         Ok(())
@@ -33,14 +34,14 @@ impl AesCm {
 
     pub(crate) fn crypt(&self, frame: &Frame, body: InOutBuf<'_, '_, u8>) {
         if let Some(aes) = &self.aes {
-            aes.counter_mode(&self.iv(frame), body);
+            aes.counter_mode(self.iv(frame), body);
         }
     }
 
     /// `IV = (salt * 2^16) XOR (SSRC * 2^64) XOR (index * 2^16)`, as one 128-bit number.
-    fn iv(&self, frame: &Frame) -> [u8; BLOCK] {
+    fn iv(&self, frame: &Frame) -> u128 {
         let per_packet = u128::from(frame.ssrc.0) << 64 | u128::from(frame.iv_index()) << 16;
-        (u128::from_be_bytes(self.salt) ^ per_packet).to_be_bytes()
+        u128::from_be_bytes(self.salt) ^ per_packet
     }
 }
 
@@ -50,14 +51,19 @@ impl Drop for AesCm {
     }
 }
 
-/// Derives a session encryption key and expands it in its place.
+/// Derives a session encryption key for `work`, and wipes it.
 ///
 /// # Errors
 ///
-/// [`Error::WrongKeyLength`] if no AES has keys of `key_len` octets.
-pub(crate) fn derive_aes(place: &mut Option<Aes>, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
+/// [`Error::WrongKeyLength`] if no AES has keys of `key_len` octets; those of `work`.
+pub(crate) fn with_session_key(
+    prf: &Prf,
+    labels: Labels,
+    key_len: usize,
+    work: impl FnOnce(&[u8]) -> Result<()>,
+) -> Result<()> {
     let mut key = Zeroizing::new([0; MAX_KEY_LEN]);
     let key = key.get_mut(..key_len).ok_or(Error::WrongKeyLength)?;
     prf.derive(labels.encryption, key);
-    Aes::expand_in(place, key, prf.engine())
+    work(key)
 }

@@ -5,9 +5,6 @@ use crate::error::Result;
 use crate::kernels::{Engine, Kernels, scrub_after_derivation, scrubbed};
 use zeroize::Zeroizing;
 
-/// Octets of a master salt, padded if the profile's is shorter.
-const SALT_LEN: usize = 14;
-
 /// The labels of one protocol's session keys (RFC 3711 4.3.1, 4.3.2).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Labels {
@@ -24,22 +21,23 @@ impl Labels {
 /// A label outside the registry: what it derives tells master keys apart, and is never sent.
 pub(crate) const IDENTITY: u8 = 0xff;
 
-/// Where the label lies in the 128-bit input: the key id is `label || r` with `r` of 48 bits, and the 16 bits after it count blocks.
-const LABEL_AT: usize = 7;
+/// How far up the label is in the 128-bit input: the key id is `label || r` with `r` of 48 bits, and the 16 bits after it count blocks.
+const LABEL_AT: u32 = 64;
 
 /// The pseudo-random function under one master key and salt.
 pub(crate) struct Prf {
     aes: Option<Aes>,
     engine: Option<Engine>,
-    salt: Zeroizing<[u8; SALT_LEN]>,
+    /// With zeros after it.
+    salt: Zeroizing<[u8; BLOCK]>,
 }
 
 impl Prf {
     pub(crate) fn vacant() -> Self {
-        Self { aes: None, engine: Engine::of(Kernels::active()), salt: Zeroizing::new([0; SALT_LEN]) }
+        Self { aes: None, engine: Engine::of(Kernels::active()), salt: Zeroizing::new([0; BLOCK]) }
     }
 
-    /// A salt of 12 octets (AEAD profiles) is padded with zeros on the right to 14.
+    /// A salt of 12 octets (AEAD profiles) is padded with zeros on the right to 14 (RFC 7714 11), and so is one of 14 to a block.
     ///
     /// # Errors
     ///
@@ -58,17 +56,11 @@ impl Prf {
 
     /// Fills `output` with what the label derives.
     pub(crate) fn derive(&self, label: u8, output: &mut [u8]) {
-        let mut block = Zeroizing::new([0u8; BLOCK]);
-        for (to, from) in block.iter_mut().zip(self.salt.iter()) {
-            *to = *from;
-        }
-        if let Some(octet) = block.get_mut(LABEL_AT) {
-            *octet ^= label;
-        }
+        let block = u128::from_be_bytes(*self.salt) ^ u128::from(label) << LABEL_AT;
         output.fill(0);
         match &self.aes {
-            Some(aes @ Aes::Kernel(_)) => aes.counter_mode(&block, output.into()),
-            Some(aes) => scrubbed(scrub_after_derivation, || aes.counter_mode(&block, output.into())),
+            Some(aes @ Aes::Kernel(_)) => aes.counter_mode(block, output.into()),
+            Some(aes) => scrubbed(scrub_after_derivation, || aes.counter_mode(block, output.into())),
             None => {}
         }
     }

@@ -7,10 +7,10 @@
 //!    touched outside of what was given.
 //! 4. What secrets pass through are registers, and the stack where those do not suffice: both are scrubbed by whoever calls (see `scrub`).
 
-mod ni;
-mod part;
+pub(super) mod ni;
+pub(super) mod part;
 mod vaes256;
-mod vaes512;
+pub(super) mod vaes512;
 
 use super::choice::Kernels;
 use super::cpu::{AesNi, Vaes256, Vaes512};
@@ -69,7 +69,7 @@ impl Engine {
 
 /// Length of a key, as it decides on the number of rounds (FIPS 197 5).
 #[derive(Clone, Copy, Debug)]
-enum KeySize {
+pub(super) enum KeySize {
     Aes128,
     Aes192,
     Aes256,
@@ -79,21 +79,23 @@ enum KeySize {
 macro_rules! by_key_size {
     ($size:expr, $middle:ident => $call:expr) => {
         match $size {
-            KeySize::Aes128 => {
+            $crate::kernels::aes::KeySize::Aes128 => {
                 const $middle: usize = 9;
                 $call
             }
-            KeySize::Aes192 => {
+            $crate::kernels::aes::KeySize::Aes192 => {
                 const $middle: usize = 11;
                 $call
             }
-            KeySize::Aes256 => {
+            $crate::kernels::aes::KeySize::Aes256 => {
                 const $middle: usize = 13;
                 $call
             }
         }
     };
 }
+
+pub(super) use by_key_size;
 
 /// The round keys one after the other, as the instructions take them; unused to the end where there are fewer than 15.
 #[repr(align(16))]
@@ -104,7 +106,7 @@ impl Schedule {
 
     /// Where round key `number` lies.
     #[inline(always)]
-    fn key(&self, number: usize) -> *const u8 {
+    pub(super) fn key(&self, number: usize) -> *const u8 {
         self.0.as_ptr().wrapping_add(4 * number).cast()
     }
 
@@ -122,9 +124,9 @@ impl Schedule {
 
 /// An AES key, expanded for encryption. It wipes itself.
 pub(crate) struct RoundKeys {
-    schedule: Schedule,
-    size: KeySize,
-    engine: Engine,
+    pub(super) schedule: Schedule,
+    pub(super) size: KeySize,
+    pub(super) engine: Engine,
 }
 
 impl RoundKeys {
@@ -146,9 +148,10 @@ impl RoundKeys {
         Some(())
     }
 
-    /// XORs `data` with the keystream that starts at `block`, counting in the last 32 bits.
+    /// XORs `data` with the keystream that starts at `block`, counting in the last 32 bits. A block is a number as the RFCs write it: its first octet is the
+    /// highest.
     #[inline]
-    pub(crate) fn counter_mode(&self, block: &[u8; BLOCK], data: InOutBuf<'_, '_, u8>) {
+    pub(crate) fn counter_mode(&self, block: u128, data: InOutBuf<'_, '_, u8>) {
         let run = Run::new(data);
         by_key_size!(self.size, MIDDLE => match self.engine {
             // SAFETY: the engine's witness says that the processor has the instructions.
@@ -171,14 +174,14 @@ impl Drop for RoundKeys {
 ///
 /// Invariant: they may be, by whoever has the run.
 pub(super) struct Run {
-    from: *const u8,
-    to: *mut u8,
-    len: usize,
+    pub(super) from: *const u8,
+    pub(super) to: *mut u8,
+    pub(super) len: usize,
 }
 
 impl Run {
     #[inline(always)]
-    fn new(data: InOutBuf<'_, '_, u8>) -> Self {
+    pub(super) fn new(data: InOutBuf<'_, '_, u8>) -> Self {
         let len = data.len();
         let (from, to) = data.into_raw();
         Self { from, to, len }
@@ -186,7 +189,7 @@ impl Run {
 
     /// Leaves the first `octets` behind, all if there are fewer.
     #[inline(always)]
-    fn advance(&mut self, octets: usize) {
+    pub(super) fn advance(&mut self, octets: usize) {
         let octets = octets.min(self.len);
         self.from = self.from.wrapping_add(octets);
         self.to = self.to.wrapping_add(octets);

@@ -27,18 +27,12 @@ impl Guarded {
         Self { start: base.wrapping_add(PAGE), len }
     }
 
-    /// The last `len` octets: right behind them is the page that stops.
-    pub(crate) fn end(&mut self, len: usize) -> &mut [u8] {
+    /// The last `len` octets, right behind which is the page that stops; or the first ones, right before which is the other.
+    pub(crate) fn edge(&mut self, len: usize, at_end: bool) -> &mut [u8] {
         assert!(len <= self.len);
+        let from = self.start.wrapping_add(if at_end { self.len - len } else { 0 });
         // SAFETY: within the pages, which are this value's alone.
-        unsafe { slice::from_raw_parts_mut(self.start.add(self.len - len), len) }
-    }
-
-    /// The first `len` octets: right before them is the page that stops.
-    pub(crate) fn start(&mut self, len: usize) -> &mut [u8] {
-        assert!(len <= self.len);
-        // SAFETY: as in `end`.
-        unsafe { slice::from_raw_parts_mut(self.start, len) }
+        unsafe { slice::from_raw_parts_mut(from, len) }
     }
 }
 
@@ -57,18 +51,18 @@ fn the_pages_beside_it_stop_whoever_touches_them() {
     let mut guarded = Guarded::new(10);
     match std::env::var(TOUCHES).as_deref() {
         Ok("behind") => {
-            let last = guarded.end(1).as_ptr();
+            let last = guarded.edge(1, true).as_ptr();
             // SAFETY: none: the process ends here.
             core::hint::black_box(unsafe { last.wrapping_add(1).read_volatile() });
         }
         Ok("before") => {
-            let first = guarded.start(1).as_ptr();
+            let first = guarded.edge(1, false).as_ptr();
             // SAFETY: none: the process ends here.
             core::hint::black_box(unsafe { first.wrapping_sub(1).read_volatile() });
         }
         Ok(_) => {
-            guarded.start(PAGE).fill(1);
-            assert_eq!(guarded.end(1), [1]);
+            guarded.edge(PAGE, false).fill(1);
+            assert_eq!(guarded.edge(1, true), [1]);
         }
         Err(_) => {
             for (touch, survives) in [("behind", false), ("before", false), ("neither", true)] {

@@ -2,20 +2,26 @@
 
 #[cfg(target_arch = "x86_64")]
 mod aes;
-#[cfg(not(target_arch = "x86_64"))]
-#[path = "nowhere.rs"]
-mod aes;
 mod choice;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod cpu;
+#[cfg(target_arch = "x86_64")]
+mod gcm;
 #[cfg(all(test, unix, not(miri)))]
 pub(crate) mod guarded;
+#[cfg(not(target_arch = "x86_64"))]
+mod nowhere;
 mod scrub;
 mod sha1;
 mod wiped;
 
+#[cfg(target_arch = "x86_64")]
 pub(crate) use aes::{BLOCK, Engine, RoundKeys};
 pub use choice::{Kernels, KernelsUnavailable, UnknownKernels};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use gcm::GcmKey;
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) use nowhere::{BLOCK, Engine, GcmKey, RoundKeys};
 pub(crate) use scrub::{scrub_after_derivation, scrub_after_packet, scrubbed};
 pub(crate) use sha1::{HmacJob, HmacKernels, Midstates};
 #[cfg(feature = "internals")]

@@ -1,6 +1,6 @@
 //! AES-NI: one block an instruction, eight in flight. The key's expansion, too, which all engines share.
 
-use super::part::{load_part, store_part};
+use super::part::{load_part, of_number, store_part};
 use super::{BLOCK, Run, Schedule};
 use core::arch::x86_64::{
     __m128i, _mm_add_epi32, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_aeskeygenassist_si128, _mm_cvtsi128_si32,
@@ -43,9 +43,8 @@ fn substitute(word: u32) -> u32 {
 
 /// Counter mode.
 #[target_feature(enable = "aes,sse4.1,ssse3")]
-pub(super) fn counter_mode<const MIDDLE: usize>(schedule: &Schedule, block: &[u8; BLOCK], mut run: Run) {
-    // SAFETY: a block's octets.
-    let block = unsafe { _mm_loadu_si128(block.as_ptr().cast()) };
+pub(super) fn counter_mode<const MIDDLE: usize>(schedule: &Schedule, block: u128, mut run: Run) {
+    let block = of_number(block.swap_bytes());
     let mut counter = _mm_shuffle_epi8(block, turn());
     while run.len >= 8 * BLOCK {
         xor_blocks::<MIDDLE, 8>(schedule, &mut counter, &mut run);

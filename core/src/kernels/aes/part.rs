@@ -11,6 +11,17 @@ use core::ptr;
 /// They can be read.
 #[inline(always)]
 pub(in crate::kernels) unsafe fn load_part(from: *const u8, len: usize) -> __m128i {
+    // SAFETY: as the caller says.
+    of_number(unsafe { read_part(from, len) })
+}
+
+/// [`load_part`], as a number whose lowest octet is the first.
+///
+/// # Safety
+///
+/// As of [`load_part`].
+#[inline(always)]
+pub(in crate::kernels) unsafe fn read_part(from: *const u8, len: usize) -> u128 {
     // Overlapping reads, each shifted to where it belongs: octets that two of them read fall on themselves.
     let (low, high) = if len >= 8 {
         // SAFETY: 8 octets, the first ones.
@@ -33,7 +44,7 @@ pub(in crate::kernels) unsafe fn load_part(from: *const u8, len: usize) -> __m12
     } else {
         (0, 0)
     };
-    of_halves(low, high)
+    u128::from(low) | u128::from(high) << 64
 }
 
 /// Writes the first `len` octets of a block, fewer than it has.
@@ -43,7 +54,7 @@ pub(in crate::kernels) unsafe fn load_part(from: *const u8, len: usize) -> __m12
 /// They can be written.
 #[inline(always)]
 pub(in crate::kernels) unsafe fn store_part(to: *mut u8, len: usize, block: __m128i) {
-    let (low, high) = halves(block);
+    let [low, high] = halves(number(block));
     if len >= 8 {
         let last = low.checked_shr(shift(len - 8)).unwrap_or(0) | high.checked_shl(shift(BLOCK - len)).unwrap_or(0);
         // SAFETY: 8 octets, the first ones.
@@ -78,19 +89,27 @@ const fn first(half: u64) -> u32 {
     u32::from_le_bytes([a, b, c, d])
 }
 
+const fn halves(number: u128) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = number.to_le_bytes();
+    [u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest)]
+}
+
+/// A register of the number whose lowest octet is the first.
 #[inline(always)]
-fn of_halves(low: u64, high: u64) -> __m128i {
+pub(in crate::kernels) fn of_number(number: u128) -> __m128i {
+    let [low, high] = halves(number);
     // SAFETY: every x86-64 has SSE2.
     unsafe { _mm_set_epi64x(high.cast_signed(), low.cast_signed()) }
 }
 
+/// The number whose lowest octet is a register's first.
 #[inline(always)]
-fn halves(block: __m128i) -> (u64, u64) {
+pub(in crate::kernels) fn number(block: __m128i) -> u128 {
     // SAFETY: every x86-64 has SSE2.
     let low = unsafe { _mm_cvtsi128_si64(block) };
     // SAFETY: as above.
     let upper = unsafe { _mm_unpackhi_epi64(block, block) };
     // SAFETY: as above.
     let high = unsafe { _mm_cvtsi128_si64(upper) };
-    (low.cast_unsigned(), high.cast_unsigned())
+    u128::from(low.cast_unsigned()) | u128::from(high.cast_unsigned()) << 64
 }

@@ -1,9 +1,10 @@
 //! VAES on 256-bit registers: two blocks an instruction, sixteen in flight.
 
 use super::ni::{xor_block, xor_part};
+use super::part::of_number;
 use super::{BLOCK, Run, Schedule};
 use core::arch::x86_64::{
-    __m256i, _mm_load_si128, _mm_loadu_si128, _mm256_add_epi32, _mm256_aesenc_epi128, _mm256_aesenclast_epi128,
+    __m256i, _mm_load_si128, _mm256_add_epi32, _mm256_aesenc_epi128, _mm256_aesenclast_epi128,
     _mm256_broadcastsi128_si256, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_set_epi8,
     _mm256_set_epi32, _mm256_shuffle_epi8, _mm256_storeu_si256, _mm256_xor_si256,
 };
@@ -13,9 +14,8 @@ const WIDE: usize = 2 * BLOCK;
 
 /// Counter mode.
 #[target_feature(enable = "vaes,avx2,aes")]
-pub(super) fn counter_mode<const MIDDLE: usize>(schedule: &Schedule, block: &[u8; BLOCK], mut run: Run) {
-    // SAFETY: a block's octets.
-    let block = unsafe { _mm_loadu_si128(block.as_ptr().cast()) };
+pub(super) fn counter_mode<const MIDDLE: usize>(schedule: &Schedule, block: u128, mut run: Run) {
+    let block = of_number(block.swap_bytes());
     let counter = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(block), turn());
     let mut counter = _mm256_add_epi32(counter, _mm256_set_epi32(1, 0, 0, 0, 0, 0, 0, 0));
     while run.len >= 8 * WIDE {

@@ -1,10 +1,11 @@
 //! VAES on 512-bit registers: four blocks an instruction, sixteen in flight.
 
+use super::part::of_number;
 use super::{BLOCK, Run, Schedule};
 use core::arch::x86_64::{
-    __m512i, _mm_load_si128, _mm_loadu_si128, _mm512_add_epi32, _mm512_aesenc_epi128, _mm512_aesenclast_epi128,
-    _mm512_broadcast_i32x4, _mm512_loadu_si512, _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_set_epi32,
-    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_storeu_si512, _mm512_xor_si512,
+    __m512i, _mm_load_si128, _mm512_add_epi32, _mm512_aesenc_epi128, _mm512_aesenclast_epi128, _mm512_broadcast_i32x4,
+    _mm512_loadu_si512, _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_set_epi32, _mm512_setzero_si512,
+    _mm512_shuffle_epi8, _mm512_storeu_si512, _mm512_xor_si512,
 };
 
 /// Octets of a register.
@@ -36,17 +37,55 @@ impl<const MIDDLE: usize> Keys<MIDDLE> {
     #[inline]
     #[target_feature(enable = "avx512f,vaes")]
     pub(in crate::kernels) fn encrypt<const N: usize>(&self, states: &mut [__m512i; N]) {
-        for state in states.iter_mut() {
+        self.first_round(states);
+        for key in self.middle {
+            round(states, key);
+        }
+        self.last_round(states);
+    }
+
+    /// Encrypts blocks side by side, and does a part of something else after each of the first four rounds.
+    #[inline]
+    #[target_feature(enable = "avx512f,vaes")]
+    pub(in crate::kernels) fn encrypt_beside<const N: usize>(
+        &self,
+        states: &mut [__m512i; N],
+        mut beside: impl FnMut(usize),
+    ) {
+        const ROUNDS: usize = 4;
+        self.first_round(states);
+        for (number, key) in self.middle.iter().take(ROUNDS).enumerate() {
+            round(states, *key);
+            beside(number);
+        }
+        for key in self.middle.iter().skip(ROUNDS) {
+            round(states, *key);
+        }
+        self.last_round(states);
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn first_round<const N: usize>(&self, states: &mut [__m512i; N]) {
+        for state in states {
             *state = _mm512_xor_si512(*state, self.first);
         }
-        for key in self.middle {
-            for state in states.iter_mut() {
-                *state = _mm512_aesenc_epi128(*state, key);
-            }
-        }
-        for state in states.iter_mut() {
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,vaes")]
+    fn last_round<const N: usize>(&self, states: &mut [__m512i; N]) {
+        for state in states {
             *state = _mm512_aesenclast_epi128(*state, self.last);
         }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,vaes")]
+fn round<const N: usize>(states: &mut [__m512i; N], key: __m512i) {
+    for state in states {
+        *state = _mm512_aesenc_epi128(*state, key);
     }
 }
 
@@ -58,11 +97,17 @@ impl Counter {
     /// `block` and the three after it, all but their last words taken from `block`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(in crate::kernels) fn at(block: &[u8; BLOCK]) -> Self {
-        // SAFETY: a block's octets.
-        let block = unsafe { _mm_loadu_si128(block.as_ptr().cast()) };
+    pub(in crate::kernels) fn at(block: u128) -> Self {
+        let block = of_number(block.swap_bytes());
         let counter = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(block), turn());
         Self(_mm512_add_epi32(counter, _mm512_set_epi32(3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0)))
+    }
+
+    /// The four blocks that are `by` blocks further, or further back.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(in crate::kernels) fn moved(self, by: i32) -> Self {
+        Self(_mm512_add_epi32(self.0, _mm512_set_epi32(by, 0, 0, 0, by, 0, 0, 0, by, 0, 0, 0, by, 0, 0, 0)))
     }
 
     /// The next four blocks.
@@ -85,7 +130,7 @@ fn turn() -> __m512i {
 
 /// Counter mode.
 #[target_feature(enable = "avx512f,avx512bw,vaes")]
-pub(super) fn counter_mode<const MIDDLE: usize>(schedule: &Schedule, block: &[u8; BLOCK], mut run: Run) {
+pub(super) fn counter_mode<const MIDDLE: usize>(schedule: &Schedule, block: u128, mut run: Run) {
     let keys = Keys::<MIDDLE>::load(schedule);
     let mut counter = Counter::at(block);
     while run.len > 4 * WIDE {
