@@ -151,9 +151,9 @@ fn no_kernel_reads_beside_a_message() {
                 let len_of = |lane: usize| if lane.is_multiple_of(2) { len } else { len.saturating_sub(shorter) };
                 let (ends, starts) = places.split_at_mut(16);
                 let ends: Vec<&[u8]> =
-                    ends.iter_mut().enumerate().map(|(lane, place)| &*place.end(len_of(lane))).collect();
+                    ends.iter_mut().enumerate().map(|(lane, place)| &*place.edge(len_of(lane), true)).collect();
                 let starts: Vec<&[u8]> =
-                    starts.iter_mut().enumerate().map(|(lane, place)| &*place.start(len_of(lane))).collect();
+                    starts.iter_mut().enumerate().map(|(lane, place)| &*place.edge(len_of(lane), false)).collect();
                 for messages in [ends, starts] {
                     check(kernel.name, &keys, &messages[..kernel.lanes], &mut random, &kernel.hmac);
                 }
