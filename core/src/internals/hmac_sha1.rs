@@ -36,10 +36,14 @@ impl HmacKernel {
         self.0.lanes
     }
 
-    /// Computes the MACs of the first messages, as many as there are lanes. Without one for each of them, some kernels do nothing.
+    /// Computes the MACs of the first messages, as many as there are lanes. Interleaved ones do nothing
+    /// unless there is a message for each lane.
     pub fn run(&self, jobs: &mut HmacJobs<'_>) {
-        let lanes = self.0.lanes.min(jobs.0.len());
-        let (jobs, _) = jobs.0.split_at_mut(lanes);
+        let count = self.0.lanes.min(jobs.0.len());
+        if count < self.0.lanes && self.0.only_full {
+            return;
+        }
+        let (jobs, _) = jobs.0.split_at_mut(count);
         (self.0.hmac)(jobs);
     }
 }

@@ -16,25 +16,24 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    fn of_lanes(name: &'static str, lanes: usize, hmac: impl Fn(&mut [HmacJob<'_>]) + 'static) -> Self {
-        Self { name, lanes, only_full: false, hmac: Box::new(hmac) }
-    }
-
-    fn of_all(name: &'static str, lanes: usize, hmac: impl Fn(&mut [HmacJob<'_>]) + 'static) -> Self {
-        Self { name, lanes, only_full: true, hmac: Box::new(hmac) }
+    fn new(name: &'static str, lanes: usize, only_full: bool, hmac: impl Fn(&mut [HmacJob<'_>]) + 'static) -> Self {
+        Self { name, lanes, only_full, hmac: Box::new(hmac) }
     }
 
     /// Those that this processor has, the portable one first.
     pub(crate) fn available() -> Vec<Self> {
-        let mut kernels = vec![Self::of_lanes("portable", 1, |jobs| {
+        let portable = Self::new("portable", 1, false, |jobs| {
             for job in jobs {
                 portable::hmac(job.key, job.message, &job.suffix, &mut job.tag);
             }
-        })];
-        #[cfg(target_arch = "x86_64")]
-        kernels.extend(native());
-        kernels
+        });
+        core::iter::once(portable).chain(native()).collect()
     }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn native() -> impl Iterator<Item = Kernel> {
+    core::iter::empty()
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -43,7 +42,7 @@ fn native() -> impl Iterator<Item = Kernel> {
     use crate::kernels::cpu::{Avx2, Avx512, Avx512Vl, ShaNi};
 
     fn interleaved<const N: usize>(name: &'static str, has: ShaNi) -> Kernel {
-        Kernel::of_all(name, N, move |jobs| {
+        Kernel::new(name, N, true, move |jobs| {
             if let Ok(jobs) = <&mut [HmacJob<'_>; N]>::try_from(jobs) {
                 sha_ni::hmac(has, jobs.each_mut());
             }
@@ -51,7 +50,7 @@ fn native() -> impl Iterator<Item = Kernel> {
     }
     let interleaved = ShaNi::detect().into_iter().flat_map(|has| {
         [
-            Kernel::of_all("sha-ni", 1, move |jobs| {
+            Kernel::new("sha-ni", 1, true, move |jobs| {
                 if let [job] = jobs {
                     sha_ni::hmac_one(has, job.key, job.message, job.suffix, &mut job.tag);
                 }
@@ -61,11 +60,12 @@ fn native() -> impl Iterator<Item = Kernel> {
             interleaved::<4>("sha-ni-x4", has),
         ]
     });
-    let plain = Avx2::detect().map(|has| Kernel::of_lanes("avx2-x8", avx2::LANES, move |jobs| avx2::hmac(has, jobs)));
+    let plain = Avx2::detect().map(|has| Kernel::new("avx2-x8", avx2::LANES, false, move |jobs| avx2::hmac(has, jobs)));
     let eight = Avx512Vl::detect();
     let eight =
-        eight.map(|has| Kernel::of_lanes("avx512vl-x8", avx512vl::LANES, move |jobs| avx512vl::hmac(has, jobs)));
+        eight.map(|has| Kernel::new("avx512vl-x8", avx512vl::LANES, false, move |jobs| avx512vl::hmac(has, jobs)));
     let sixteen = Avx512::detect();
-    let sixteen = sixteen.map(|has| Kernel::of_lanes("avx512-x16", avx512::LANES, move |jobs| avx512::hmac(has, jobs)));
+    let sixteen =
+        sixteen.map(|has| Kernel::new("avx512-x16", avx512::LANES, false, move |jobs| avx512::hmac(has, jobs)));
     interleaved.chain(plain).chain(eight).chain(sixteen)
 }
