@@ -26,6 +26,7 @@ pub(crate) struct AesGcm {
     salt: [u8; BLOCK],
 }
 
+#[expect(clippy::large_enum_variant, reason = "secrets lie in one slot, and not on the heap behind a pointer")]
 enum Keys {
     Kernel(GcmKey),
     /// The crates, GHASH under `E(K, 0)`.

@@ -10,7 +10,6 @@ pub(crate) struct Kernel {
     /// How many messages it takes at most.
     pub(crate) lanes: usize,
     /// Whether it must be given a message for each of its lanes.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what tests ask"))]
     pub(crate) only_full: bool,
     pub(crate) hmac: Box<Run>,
 }
