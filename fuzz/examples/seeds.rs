@@ -183,23 +183,54 @@ fn differential(traffic: &Traffic) -> Seed {
     seed.step(3, 7).byte(0).byte(0).step(6, 7).step(3, 7).byte(0).byte(0).byte(0)
 }
 
+/// The operations of a story.
+const OPERATIONS: u64 = 11;
+
+/// Begins a story: grace of two keys, eight streams, no limits.
+fn story(profile: u8, mki_len: u8) -> Seed {
+    Seed::default().byte(profile).byte(mki_len).byte(0).byte(0).byte(2).byte(0).byte(7).byte(0).byte(0)
+}
+
+fn sent(seed: Seed, rtcp: u64) -> Seed {
+    let seed = seed.step(0, OPERATIONS).variant(rtcp, 2).byte(0).word(1);
+    seed.byte(0).byte(0).byte(0).word(20).byte(7).variant(0, 3)
+}
+
+fn delivered(seed: Seed, which: u8) -> Seed {
+    seed.step(2, OPERATIONS).byte(which).variant(2, 3)
+}
+
+fn rekeyed(seed: Seed, key: u8) -> Seed {
+    seed.step(4, OPERATIONS).variant(2, 3).byte(key)
+}
+
 /// Packets sent, rekeyed over, late, twice, beyond a rollover, and after their stream was removed.
-fn model(profile: u8, mki_len: u8) -> Seed {
-    const STEPS: u64 = 11;
-    let shape = |seed: Seed| seed.byte(0).byte(0).byte(0).word(20).byte(7);
-    let send = |seed: Seed, rtcp: u64| shape(seed.step(0, STEPS).variant(rtcp, 2).byte(0).word(1)).variant(0, 3);
-    let deliver = |seed: Seed, which: u8| seed.step(2, STEPS).byte(which).variant(2, 3);
-    // Grace of two keys, eight streams, no limits.
-    let mut seed = Seed::default().byte(profile).byte(mki_len).byte(0).byte(0).byte(2).byte(0).byte(7).byte(0).byte(0);
+fn turns(profile: u8, mki_len: u8) -> Seed {
+    let mut seed = story(profile, mki_len);
     for key in 1..4 {
-        seed = send(send(send(seed, 0), 1), 0);
-        seed = deliver(seed.step(4, STEPS).variant(2, 3).byte(key), 0);
-        seed = deliver(deliver(seed, 1), 1);
+        seed = sent(sent(sent(seed, 0), 1), 0);
+        seed = delivered(rekeyed(seed, key), 0);
+        seed = delivered(delivered(seed, 1), 1);
     }
-    seed = seed.step(5, STEPS);
-    seed = deliver(deliver(seed, 2).step(1, STEPS).byte(0), 0);
-    seed = seed.step(9, STEPS).variant(2, 3).byte(0);
-    deliver(send(seed, 0), 0).byte(0)
+    seed = seed.step(5, OPERATIONS);
+    seed = delivered(delivered(seed, 2).step(1, OPERATIONS).byte(0), 0);
+    seed = seed.step(9, OPERATIONS).variant(2, 3).byte(0);
+    delivered(sent(seed, 0), 0).byte(0)
+}
+
+/// More keys than a receiver holds, each of which is then retired; and the SRTCP index up to its end and past it.
+fn limits(mki_len: u8) -> Seed {
+    let mut seed = story(0, mki_len);
+    for key in 0..20 {
+        seed = seed.step(6, OPERATIONS).byte(key);
+    }
+    seed = seed.step(8, OPERATIONS).variant(0, 3).byte(0).variant(0, 3).byte(0).byte(7);
+    seed = sent(sent(seed, 1), 1);
+    seed = delivered(sent(rekeyed(seed, 30), 1), 0);
+    for key in 0..20 {
+        seed = seed.step(7, OPERATIONS).byte(key);
+    }
+    seed.byte(0)
 }
 
 /// Twenty packets of three sessions sent in one call, and delivered in one, some spoilt, some twice; then again after a rekey.
@@ -242,8 +273,11 @@ fn main() -> Result<()> {
     for profile in 0..Profile::ALL.len() as u8 {
         write("batch", &format!("{profile}"), &batch(profile))?;
         for mki_len in [0, 3] {
-            write("model", &format!("{profile}-{mki_len}"), &model(profile, mki_len))?;
+            write("model", &format!("{profile}-{mki_len}"), &turns(profile, mki_len))?;
         }
+    }
+    for mki_len in [0, 3] {
+        write("model", &format!("limits-{mki_len}"), &limits(mki_len))?;
     }
     println!("seeds of {} sources", all.len());
     Ok(())

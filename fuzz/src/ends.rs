@@ -2,6 +2,7 @@
 
 use crate::input::{Form, Protocol};
 use crate::plant;
+use crate::seen;
 use keyflip::{Error, Guard, Inbound, Outbound, Result};
 
 /// What stands where nothing was written.
@@ -56,6 +57,7 @@ pub fn seal(outbound: &Outbound, protocol: Protocol, form: Form, room: Room, pla
         (Form::Between, Protocol::Rtp) => outbound.protect_rtp_to(&guard, plain, &mut buffer),
         (Form::Between, Protocol::Rtcp) => outbound.protect_rtcp_to(&guard, plain, &mut buffer),
     };
+    seen::note(&sealed);
     match sealed {
         Ok(written) => {
             assert_eq!(written, sealed_len, "length of the protected packet");
@@ -114,6 +116,7 @@ pub fn open(inbound: &Inbound, protocol: Protocol, form: Form, packet: &[u8], sp
         (_, Protocol::Rtcp) => inbound.unprotect_rtcp(&guard, &mut buffer),
     };
     let opened = opened.map(|plain| plain.to_vec());
+    seen::note(&opened);
     if let (true, Err(Error::Replayed), Some(last)) = (plant::is_on(), &opened, buffer.last_mut()) {
         *last ^= 1;
     }

@@ -10,7 +10,8 @@
 //! # Reading order
 //!
 //! [`input`] and [`packet`] are what cases are made of; [`ends`] and [`state`] use and watch Keyflip; [`reader`] is the parser it is compared with.
-//! Then one module a target. [`plant`] is the positive control: with it, each target must fail.
+//! Then one module a target. [`plant`] is the positive control: with it, each target must
+//! fail; [`seen`] says which refusals were met.
 //!
 //! # A new target
 //!
@@ -29,6 +30,7 @@ pub mod model;
 pub mod packet;
 pub mod plant;
 pub mod reader;
+pub mod seen;
 pub mod state;
 pub mod unprotect;
 

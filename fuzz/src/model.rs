@@ -14,6 +14,7 @@ use crate::ends::{Room, open, seal};
 use crate::input::{AnyProfile, Form, Key, Octets, Protocol, Setup};
 use crate::packet::Shape;
 use crate::reader;
+use crate::seen::agree;
 use crate::state::{Shown, State};
 use arbitrary::Arbitrary;
 use direction::{Direction, Policy};
@@ -251,13 +252,13 @@ impl<'c> World<'c> {
             Step::Rekey { who, key } => self.rekey(who, key % KEYS),
             Step::EndGrace => {
                 self.receiver.keys.end_grace();
-                assert_eq!(self.inbound.end_grace(), Ok(()));
+                agree(self.inbound.end_grace(), Ok(()));
             }
             Step::AddKey { key } => self.add_key(key % KEYS),
             Step::RetireKey { key } => {
                 let key = key % KEYS;
                 if let Some(id) = self.ids[usize::from(key)] {
-                    assert_eq!(self.inbound.retire_key(id), self.receiver.keys.retire(id), "key {key}");
+                    agree(self.inbound.retire_key(id), self.receiver.keys.retire(id));
                 }
             }
             Step::AddStream { who, source, roc, srtcp_index } => {
@@ -267,19 +268,19 @@ impl<'c> World<'c> {
                     let index = (srtcp_index & 0x7f).wrapping_sub(8);
                     let index = if index > 0x7f { (1 << 31) - 1 - u32::from(!index) } else { u32::from(index) };
                     let expected = self.sender.add_stream(ssrc, roc, index.into());
-                    assert_eq!(self.outbound.add_stream(ssrc, Roc(roc), index), expected);
+                    agree(self.outbound.add_stream(ssrc, Roc(roc), index), expected);
                 }
                 if who != Who::Sender {
-                    assert_eq!(self.inbound.add_stream(ssrc, Roc(roc)), self.receiver.add_stream(ssrc, roc, 0));
+                    agree(self.inbound.add_stream(ssrc, Roc(roc)), self.receiver.add_stream(ssrc, roc, 0));
                 }
             }
             Step::Remove { who, source } => {
                 let ssrc = SOURCES[usize::from(source) % SOURCES.len()];
                 if who != Who::Receiver {
-                    assert_eq!(self.outbound.remove_stream(ssrc), self.sender.remove_stream(ssrc));
+                    agree(self.outbound.remove_stream(ssrc), self.sender.remove_stream(ssrc));
                 }
                 if who != Who::Sender {
-                    assert_eq!(self.inbound.remove_stream(ssrc), self.receiver.remove_stream(ssrc));
+                    agree(self.inbound.remove_stream(ssrc), self.receiver.remove_stream(ssrc));
                 }
             }
             Step::SetRoc { who, source, roc } => {
@@ -287,13 +288,13 @@ impl<'c> World<'c> {
                 let (ssrc, roc) = (SOURCES[source], roc.value());
                 if who != Who::Receiver {
                     let expected = self.sender.set_roc(ssrc, roc);
-                    assert_eq!(self.outbound.set_roc(ssrc, Roc(roc)), expected);
+                    agree(self.outbound.set_roc(ssrc, Roc(roc)), expected);
                     if expected.is_ok() {
                         self.last[source] = self.last[source] & 0xffff | u64::from(roc) << 16;
                     }
                 }
                 if who != Who::Sender {
-                    assert_eq!(self.inbound.set_roc(ssrc, Roc(roc)), self.receiver.set_roc(ssrc, roc));
+                    agree(self.inbound.set_roc(ssrc, Roc(roc)), self.receiver.set_roc(ssrc, roc));
                 }
             }
         }
@@ -340,13 +341,13 @@ impl<'c> World<'c> {
             let rekeyed = self.outbound.rekey(self.story.key(key));
             let id = rekeyed.as_ref().map(|rekeyed| rekeyed.key()).ok();
             let switched = rekeyed.map(|rekeyed| matches!(rekeyed, Rekeyed::Switched(_)));
-            assert_eq!(switched, self.sender.rekey(key, id));
+            agree(switched, self.sender.rekey(key, id));
         }
         if who != Who::Sender {
             let rekeyed = self.inbound.rekey(self.story.key(key));
             let id = rekeyed.as_ref().map(|rekeyed| rekeyed.key()).ok();
             let switched = rekeyed.map(|rekeyed| matches!(rekeyed, Rekeyed::Switched(_)));
-            assert_eq!(switched, self.receiver.rekey(key, id));
+            agree(switched, self.receiver.rekey(key, id));
             self.ids[usize::from(key)] = id.or(self.ids[usize::from(key)]);
         }
     }
@@ -354,7 +355,7 @@ impl<'c> World<'c> {
     fn add_key(&mut self, key: u8) {
         let added = self.inbound.add_key(self.story.key(key));
         let id = added.ok();
-        assert_eq!(added.map(drop), self.receiver.keys.add(key, id));
+        agree(added.map(drop), self.receiver.keys.add(key, id));
         self.ids[usize::from(key)] = id.or(self.ids[usize::from(key)]);
     }
 

@@ -1,6 +1,7 @@
 //! The corpora, replayed by any toolchain, and whether they and the targets are complete.
 
-use keyflip_fuzz::{TARGETS, Target, plant};
+use keyflip::Error;
+use keyflip_fuzz::{TARGETS, Target, plant, seen};
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
@@ -71,6 +72,45 @@ fn a_planted_mistake_is_a_finding_of_every_target() {
         let findings = corpus(target).iter().filter(|(_, data)| plant::planted(|| fails(target, data))).count();
         assert!(findings > 0, "{} does not find its mistake", target.name);
     }
+}
+
+/// A corpus that never gets there shows nothing about it.
+#[test]
+fn the_corpora_meet_every_refusal_that_a_target_can_cause() {
+    let _ = seen::take();
+    for target in TARGETS {
+        corpus(target).iter().for_each(|(_, data)| target.run(data));
+    }
+    let seen = seen::take();
+    let packets = [
+        Error::PacketTooShort,
+        Error::UnsupportedVersion,
+        Error::CsrcOverrun,
+        Error::ExtensionOverrun,
+        Error::OutputTooSmall,
+        Error::UnencryptedSrtcp,
+        Error::AuthenticationFailed,
+        Error::UnknownMki,
+        Error::UnknownSsrc,
+        Error::TooManyStreams,
+        Error::Replayed,
+        Error::TooOld,
+        Error::IndexReused,
+        Error::IndexTooOld,
+        Error::KeyExpired,
+        Error::SrtcpIndexExhausted,
+    ];
+    let control = [
+        Error::StreamExists,
+        Error::NoSuchStream,
+        Error::IndexBackward,
+        Error::DuplicateMki,
+        Error::TooManyKeys,
+        Error::KeyIsCurrent,
+        Error::UnknownKey,
+    ];
+    let missing: Vec<_> = packets.into_iter().chain(control).filter(|error| !seen.contains(error)).collect();
+    assert_eq!(missing, []);
 }
 
 #[test]
