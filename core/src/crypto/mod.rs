@@ -15,6 +15,7 @@ pub(crate) mod profile;
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
 use crate::index::{PacketIndex, SrtcpIndex, Ssrc};
+use crate::kernels::{Engine, Kernels};
 use crate::wire::Protocol;
 use crate::wire::rtcp::{WORD_LEN, Word};
 use aes_cm::AesCm;
@@ -103,13 +104,14 @@ pub(crate) enum Suite {
 }
 
 impl Suite {
-    /// A suite of the profile's kind, with room for its keys but without them.
+    /// A suite of the profile's kind, with room for its keys but without them, to be worked on by the kernels in use now.
     pub(crate) fn vacant(spec: Spec) -> Self {
+        let engine = Engine::of(Kernels::active());
         match spec.cipher {
             CipherKind::Null if spec.srtp_tag_len == 0 => Self::Unprotected,
             CipherKind::Null => Self::Hmac { cipher: None, mac: HmacSha1::vacant() },
-            CipherKind::AesCm => Self::Hmac { cipher: Some(AesCm::vacant()), mac: HmacSha1::vacant() },
-            CipherKind::AesGcm => Self::Gcm(AesGcm::vacant()),
+            CipherKind::AesCm => Self::Hmac { cipher: Some(AesCm::vacant(engine)), mac: HmacSha1::vacant() },
+            CipherKind::AesGcm => Self::Gcm(AesGcm::vacant(engine)),
         }
     }
 
