@@ -41,15 +41,22 @@ impl<'a> Buffer<'a> {
 
     /// Carries the octets before `body` to the output as they are, and gives the body, to be read and written once.
     pub(crate) fn body(&mut self, body: Range<usize>) -> InOutBuf<'_, '_, u8> {
+        self.parts(body).1
+    }
+
+    /// As [`Self::body`], with the octets before it, and the output behind it.
+    pub(crate) fn parts(&mut self, body: Range<usize>) -> (&[u8], InOutBuf<'_, '_, u8>, &mut [u8]) {
+        let (packet, room) = self.to.split_at_mut_checked(body.end).unwrap_or_default();
+        let (head, to) = packet.split_at_mut_checked(body.start).unwrap_or_default();
         let Some(from) = self.from else {
-            return self.to.get_mut(body).unwrap_or_default().into();
+            return (head, to.into(), room);
         };
-        if let (Some(to), Some(from)) = (self.to.get_mut(..body.start), from.get(..body.start)) {
-            to.copy_from_slice(from);
+        if let Some(from) = from.get(..body.start) {
+            head.copy_from_slice(from);
         }
-        let (from, to) = (from.get(body.clone()).unwrap_or_default(), self.to.get_mut(body).unwrap_or_default());
         // Of one length, since `room` was asked first; nothing is better than a part.
-        InOutBuf::new(from, to).unwrap_or_else(|_| (&mut [][..]).into())
+        let both = InOutBuf::new(from.get(body).unwrap_or_default(), to).unwrap_or_else(|_| (&mut [][..]).into());
+        (head, both, room)
     }
 
     /// The output.

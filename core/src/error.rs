@@ -118,6 +118,15 @@ pub enum Error {
     /// No key is staged.
     #[error("no key is staged")]
     NoStagedKey,
+    /// The key was in use before: it can go on in the index space that is there, and cannot begin another (P5, P6).
+    #[error("a key that was used before cannot begin an index space")]
+    KeyUsedBefore,
+    /// The context has had more than 1024 keys, so that nobody can tell whether this one may begin an index space. A new session can.
+    #[error("context has had too many keys to tell whether this one is fresh")]
+    KeyHistoryFull,
+    /// A sender knows its indices: there is nothing to probe.
+    #[error("a sender cannot probe for its rollover counter")]
+    CannotProbe,
     /// The current key cannot be retired, only replaced.
     #[error("the current key is replaced by a rekey, not retired")]
     KeyIsCurrent,

@@ -3,7 +3,8 @@
 //! Each target has a key, a header and an index of its own; the payload is shared. It is encrypted from where it lies straight into each output. The
 //! packets are of one length, or of few, so their tags fill the lanes of vector registers.
 
-use crate::crypto::many::{AT_ONCE, FullTag, TagJob, tags};
+use crate::crypto::many::{AT_ONCE, TagJob, tags};
+use crate::crypto::tag::FullTag;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::kernels::{scrub_after_batch, scrubbed};
@@ -58,8 +59,8 @@ impl<'a> Target<'a> {
         self.result.map(|len| self.output.get(..len).unwrap_or_default())
     }
 
-    /// Takes the packet's index, and writes all of it but its tag.
-    fn encrypt<'g>(&mut self, guard: &'g Guard<'_>, payload: &[u8]) -> Result<Ready<'g>>
+    /// Takes the packet's index, and writes all of it but its tag; `None` if that is written, too.
+    fn encrypt<'g>(&mut self, guard: &'g Guard<'_>, payload: &[u8]) -> Result<Option<Ready<'g>>>
     where
         'a: 'g,
     {
@@ -69,12 +70,17 @@ impl<'a> Target<'a> {
         let rest = payload.get(self.prefix.len()..).ok_or(Error::PrefixTooLong)?;
         let len = self.header.len() + payload.len();
         let ready = ready(&self.outbound.0, guard, Protocol::Rtp, self.header, len, self.output.len())?;
+        let mut sealed = false;
         if let Some((header, body)) = self.output.split_at_mut_checked(self.header.len()) {
             header.copy_from_slice(self.header);
-            ready.encrypt_parts(self.prefix, rest, body.get_mut(..payload.len()).unwrap_or_default());
+            let (body, room) = body.split_at_mut_checked(payload.len()).unwrap_or_default();
+            sealed = ready.encrypt_parts(self.header, (self.prefix, rest), body, room);
         }
         ready.put_clear(self.output);
-        Ok(ready)
+        if sealed {
+            self.result = Ok(ready.len());
+        }
+        Ok((!sealed).then_some(ready))
     }
 }
 
@@ -117,20 +123,21 @@ pub fn fanout(guard: &mut Guard<'_>, payload: &[u8], targets: &mut [Target<'_>])
 }
 
 fn protect_group(guard: &Guard<'_>, payload: &[u8], targets: &mut [Target<'_>]) {
-    let mut sealed: ArrayVec<(usize, Ready<'_>), AT_ONCE> = ArrayVec::new();
+    let mut encrypted: ArrayVec<(usize, Ready<'_>), AT_ONCE> = ArrayVec::new();
     for (at, target) in targets.iter_mut().enumerate().take(AT_ONCE) {
         match target.encrypt(guard, payload) {
-            Ok(ready) => sealed.push((at, ready)),
+            Ok(Some(ready)) => encrypted.push((at, ready)),
+            Ok(None) => {}
             Err(error) => target.result = Err(error),
         }
     }
     let tags: ArrayVec<FullTag, AT_ONCE> = {
         let output = |at: &usize| targets.get(*at).map_or(&[][..], |target| &*target.output);
         let jobs: ArrayVec<TagJob<'_>, AT_ONCE> =
-            sealed.iter().map(|(at, ready)| ready.tag_job(Protocol::Rtp, output(at))).collect();
+            encrypted.iter().map(|(at, ready)| ready.tag_job(Protocol::Rtp, output(at))).collect();
         tags(&jobs)
     };
-    for ((at, ready), tag) in sealed.iter().zip(&tags) {
+    for ((at, ready), tag) in encrypted.iter().zip(&tags) {
         if let Some(target) = targets.get_mut(*at) {
             tag.write(ready.split(target.output).1);
             target.result = Ok(ready.len());

@@ -37,22 +37,30 @@
 //!
 //! ```text
 //!   model                                        what model checking sees, built for it alone
-//!   session  inbound  outbound  info             what users hold
+//!   keying/ (dtls sdes)                          where keys come from
+//!   session  held  inbound  outbound  info       what users hold
 //!   protect  unprotect                           the two paths
 //!   context                                      one direction: keys, streams, policy
-//!   table                                        SSRC -> stream
+//!   space                                        SSRC -> stream, in the index space of some keys
+//!   table                                        the same, lock-free
 //!   stream                                       indices and replay lists of one SSRC
 //!   policy  counters
 //!   keys                                         session keys, key rings
-//!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)
-//!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (scrub wiped)
-//!   index  secret
+//!   crypto/ (profile aes kdf aes_cm hmac gcm     epoch/ (domain readers reclaimer timers events published slots)
+//!            suites)                             secret  event
+//!   wire/ (rtp rtcp)  classify  buffer  replay   kernels/ (aes sha1 scrub vault)
+//!   index  id
 //!   error  primitive
 //! ```
 //!
+//! # Features
+//!
+//! `bytes`: the calls that take a [`PacketBuf`] take `bytes::BytesMut` too, and not only `Vec<u8>`.
+//!
 //! # Errors
 //!
-//! One flat [`Error`] that says whose [`Fault`] it was. A call that fails has changed nothing.
+//! One flat [`Error`] that says whose [`Fault`] it was. A call that fails has changed nothing. Parsers of signalling have errors of their own:
+//! [`sdes::Error`], [`dtls::Error`].
 
 #![deny(unsafe_code)]
 #![cfg_attr(
@@ -62,18 +70,26 @@
 
 mod batch;
 mod buffer;
+mod classify;
 mod context;
 mod counters;
 mod crypto;
 #[allow(unsafe_code)]
 mod epoch;
 mod error;
+mod event;
 mod fanout;
+mod held;
+mod id;
 mod inbound;
 mod index;
 mod info;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 #[allow(unsafe_code)]
 mod kernels;
+mod keying;
 mod keys;
 #[cfg(crossbeam_loom)]
 #[doc(hidden)]
@@ -87,6 +103,7 @@ mod protect;
 mod replay;
 mod secret;
 mod session;
+mod space;
 mod stream;
 mod table;
 mod unprotect;
@@ -94,25 +111,29 @@ mod wire;
 
 pub use batch::{Outgoing, OutgoingAt, Received, ReceivedAt};
 pub use batch::{protect_batch, protect_batch_in, unprotect_batch, unprotect_batch_in};
-pub use context::Rekeyed;
+pub use classify::{Kind, classify};
 pub use counters::RefusedCounts;
 pub use crypto::profile::{Profile, UnknownProfile};
 pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, Registry, SynchronizeError};
 pub use error::{Error, Fault, Result};
+pub use event::Event;
 pub use fanout::{Target, fanout};
+pub use held::PacketBuf;
+pub use id::{ContextId, KeyId, SpaceId};
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};
-pub use kernels::{Kernels, KernelsUnavailable, UnknownKernels};
-pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS};
+pub use kernels::{Kernels, KernelsUnavailable, KeyMemory, UnknownKernels};
+pub use keying::{dtls, sdes};
+pub use keys::{KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
 pub use outbound::Outbound;
 #[cfg(feature = "rayon")]
 pub use parallel::{par_fanout, par_protect_batch, par_unprotect_batch};
-pub use policy::{Grace, NewStreams, SrtcpEncryption};
+pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};
 pub use stream::TrackInfo;
-pub use wire::MAX_PACKET_LEN;
+pub use wire::{MAX_PACKET_LEN, Protocol};
 
 /// The README's code runs as it stands there.
 #[cfg(doctest)]

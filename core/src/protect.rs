@@ -4,7 +4,7 @@
 //! is taken once, so no two packets leave under one key, SSRC and index (P6), unless the caller vouched for them to be the same.
 
 use crate::buffer::Buffer;
-use crate::context::{Context, until_settled};
+use crate::context::Context;
 use crate::crypto::Frame;
 use crate::crypto::aes::BLOCK;
 use crate::crypto::many::TagJob;
@@ -12,11 +12,13 @@ use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::index::{Counter, PacketIndex, SrtcpIndex};
 use crate::kernels::{scrub_after_packet, scrubbed};
-use crate::keys::{KeyRing, SessionKeys};
+use crate::keys::{Held, SessionKeys};
+use crate::space::{Space, until_settled};
 use crate::stream::{Seat, Stream, Taken};
 use crate::wire::{MAX_PACKET_LEN, Plain, Protocol, Shape};
 use cipher::inout::InOutBuf;
 use core::ops::Range;
+use std::sync::Arc;
 
 /// Protects one packet; returns its new length.
 pub(crate) fn protect(
@@ -78,10 +80,11 @@ fn prepare<'g>(
     if body_end + shape.overhead() > room {
         return Err(Error::OutputTooSmall);
     }
-    let key = ring.current()?;
+    let held = ring.current()?;
+    let key = &*held.key;
     key.budget(protocol).check()?;
 
-    let seat = context.seat(packet.ssrc, guard)?;
+    let seat = held.space.seat(packet.ssrc, guard)?;
     let (stream, key, frame) = match protocol {
         Protocol::Rtp => {
             let mark = seat.mark(protocol);
@@ -89,9 +92,11 @@ fn prepare<'g>(
             let again = context.policy().retransmission;
             let allowed = |error: Error| if again && error == Error::IndexReused { Ok(()) } else { Err(error) };
             seat.peek(protocol, index, mark).map_err(Error::to_sender).or_else(allowed)?;
-            let stream = context.admit(packet.ssrc, &seat, guard)?;
+            let stream = context.admit(held, packet.ssrc, &seat, guard)?;
             let track = stream.track(protocol);
-            track.spend(key, protocol)?;
+            if track.spend(key, protocol)? {
+                context.tell_near_limit(key, protocol);
+            }
             track.reserve(index).or_else(allowed).inspect_err(|_| track.count_refused())?;
             let encrypted = context.policy().srtp_encrypted;
             (stream, key, Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, encrypted))
@@ -100,8 +105,8 @@ fn prepare<'g>(
             if let Seat::Empty(origin) = &seat {
                 origin.next_srtcp.index_for(key.id(), true)?;
             }
-            let stream = context.admit(packet.ssrc, &seat, guard)?;
-            let (key, index) = next_srtcp(context, guard, stream, ring)?;
+            let stream = context.admit(held, packet.ssrc, &seat, guard)?;
+            let (key, index) = next_srtcp(context, guard, stream, held)?;
             (stream, key, Frame::srtcp(packet.ssrc, index, packet.head, context.policy().encrypts_srtcp()))
         }
     };
@@ -110,48 +115,90 @@ fn prepare<'g>(
 }
 
 /// Takes the next SRTCP index, under the newest key: of two threads that see a rekey at different times, the one that is behind follows.
+///
+/// # Errors
+///
+/// [`Error::NoSuchStream`] if the newest key is in another space: the stream is to be looked up once more.
 fn next_srtcp<'g>(
     context: &'g Context,
     guard: &'g Guard<'_>,
     stream: &Stream,
-    mut ring: &'g KeyRing,
+    mut held: &'g Held<Space>,
 ) -> Result<(&'g SessionKeys, SrtcpIndex)> {
     let mut current = false;
     loop {
-        let key = ring.current()?;
+        let key = &*held.key;
         // Asked first, so that a refusal costs the key no packet.
         if stream.may_take_srtcp_index(key.id(), current)? {
-            stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)?;
+            if stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)? {
+                context.tell_near_limit(key, Protocol::Rtcp);
+            }
             if let Taken::Index(index) = stream.take_srtcp_index(key.id(), current)? {
                 return Ok((key, index));
             }
         }
-        let newer = context.ring(guard)?;
-        current = core::ptr::eq(newer, ring);
-        ring = newer;
+        let newer = context.ring(guard)?.current()?;
+        if !Arc::ptr_eq(&newer.space, &held.space) {
+            return Err(Error::NoSuchStream);
+        }
+        current = newer.key.id() == key.id();
+        held = newer;
     }
 }
 
 impl Ready<'_> {
     fn seal(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> usize {
-        self.encrypt(protocol, buffer);
+        let sealed = self.encrypt(protocol, buffer);
         let output = buffer.output();
         self.put_clear(output);
-        let (protected, tag) = self.split(output);
-        self.key.suite(protocol).tag(&self.frame, protected, tag);
+        if !sealed {
+            let (protected, tag) = self.split(output);
+            self.key.suite(protocol).tag(&self.frame, protected, tag);
+        }
         self.len()
     }
 
-    pub(crate) fn encrypt(&self, protocol: Protocol, buffer: &mut Buffer<'_>) {
-        self.key.suite(protocol).crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
+    /// Encrypts the body; true if the tag, too, is written: a suite that can does both at once.
+    pub(crate) fn encrypt(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> bool {
+        let suite = self.key.suite(protocol);
+        let (head, body, room) = buffer.parts(self.frame.head..self.body_end);
+        match suite.seal(&self.frame, head, body) {
+            Some(tag) => {
+                tag.write(self.tag_in(room));
+                true
+            }
+            None => {
+                suite.crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
+                false
+            }
+        }
     }
 
-    /// Encrypts an RTP payload that is `first` and `rest` into `output`, which is as long as both.
-    pub(crate) fn encrypt_parts(&self, first: &[u8], rest: &[u8], output: &mut [u8]) {
+    /// The place of the tag, in what is behind the body.
+    fn tag_in<'b>(&self, room: &'b mut [u8]) -> &'b mut [u8] {
+        let place = self.shape.trailer(self.body_end).tag;
+        room.get_mut(place.start - self.body_end..place.end - self.body_end).unwrap_or_default()
+    }
+
+    /// Encrypts an RTP payload that is two parts, one behind the other, into `output`, which is as long as both; true if the tag, too, is written
+    /// to its place in `room`.
+    pub(crate) fn encrypt_parts(
+        &self,
+        header: &[u8],
+        (first, rest): (&[u8], &[u8]),
+        output: &mut [u8],
+        room: &mut [u8],
+    ) -> bool {
         let suite = self.key.suite(Protocol::Rtp);
+        if first.is_empty()
+            && let Ok(body) = InOutBuf::new(rest, output)
+            && let Some(tag) = suite.seal(&self.frame, header, body)
+        {
+            tag.write(self.tag_in(room));
+            return true;
+        }
         // Up to where a block ends, the two meet in the output; from there on, it is straight from one to the other.
-        let meet = first.len().next_multiple_of(BLOCK).min(output.len());
-        let meet = if first.is_empty() { 0 } else { meet };
+        let meet = if first.is_empty() { 0 } else { first.len().next_multiple_of(BLOCK).min(output.len()) };
         let (begin, end) = output.split_at_mut_checked(meet).unwrap_or_default();
         for (to, from) in begin.iter_mut().zip(first.iter().chain(rest)) {
             *to = *from;
@@ -164,20 +211,22 @@ impl Ready<'_> {
         if let Ok(body) = InOutBuf::new(rest, end) {
             suite.crypt_from(&self.frame, blocks, body);
         }
+        false
     }
 
     /// Writes what of the trailer is in the clear.
     pub(crate) fn put_clear(&self, output: &mut [u8]) {
         let trailer = self.shape.trailer(self.body_end);
-        put(output, trailer.word, self.frame.word());
+        if let Some(word) = self.frame.word() {
+            put(output, trailer.word, &word);
+        }
         put(output, trailer.mki, self.key.mki());
     }
 
     /// What is authenticated, and where the tag goes.
     pub(crate) fn split<'b>(&self, output: &'b mut [u8]) -> (&'b mut [u8], &'b mut [u8]) {
-        let place = self.shape.trailer(self.body_end).tag;
-        let Some((protected, rest)) = output.split_at_mut_checked(self.body_end) else { return Default::default() };
-        (protected, rest.get_mut(place.start - self.body_end..place.end - self.body_end).unwrap_or_default())
+        let (protected, room) = output.split_at_mut_checked(self.body_end).unwrap_or_default();
+        (protected, self.tag_in(room))
     }
 
     /// What its tag is computed of, once it is encrypted.

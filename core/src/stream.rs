@@ -20,8 +20,8 @@ use track::Track;
 pub use track::TrackInfo;
 
 use crate::error::{Error, Result};
+use crate::id::KeyId;
 use crate::index::{Counter, Roc, Ssrc};
-use crate::keys::KeyId;
 use crate::policy::Windows;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::wire::Protocol;
@@ -91,6 +91,11 @@ impl<'g> Seat<'g> {
             Self::Stream(stream) => Some(stream),
             Self::Empty(_) => None,
         }
+    }
+
+    /// The key that last authenticated a packet of the stream.
+    pub(crate) fn last_key(&self) -> KeyId {
+        self.stream().map_or(KeyId::NONE, Stream::last_key)
     }
 
     pub(crate) fn mark(&self, protocol: Protocol) -> Mark {

@@ -4,20 +4,23 @@
 //! 2. What a packet is judged by is a *view*: the key ring, the stream and its mark, loaded once. If a packet is refused and the view has changed
 //!    by then (another thread rekeyed, or claimed an index meanwhile), it is judged again, by the new view: a refusal is one that a packet arriving
 //!    alone would have met.
+//! 3. A packet is judged under each key in the index space of that key. As a rule all keys are in one, and the view holds what the SSRC has there.
 
 use crate::buffer::Buffer;
-use crate::context::{Context, until_settled};
-use crate::crypto::many::{FullTag, TagJob};
+use crate::context::{Context, Ring};
+use crate::crypto::many::TagJob;
+use crate::crypto::tag::FullTag;
 use crate::crypto::{Authenticated, Frame};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
-use crate::index::{Counter, PacketIndex, SrtcpIndex};
+use crate::id::KeyId;
+use crate::index::{Counter, PacketIndex, SrtcpIndex, Ssrc};
 use crate::kernels::{scrub_after_packet, scrubbed};
-use crate::keys::{KeyId, KeyRing, SessionKeys, Usable};
+use crate::keys::{Held, SessionKeys, Usable};
 use crate::policy::Policy;
+use crate::space::{Space, until_settled};
 use crate::stream::{Mark, Seat, Stream};
 use crate::wire::{Protected, Protocol};
-use core::ops::Range;
 
 /// Unprotects one packet; returns the length of the plain one.
 pub(crate) fn unprotect(
@@ -72,8 +75,8 @@ fn accept<'g>(
 ) -> Result<Accepted<'g>> {
     let (ring, packet) = parse(context, guard, protocol, octets, room)?;
     let (view, verdict) = judge(context, guard, protocol, &packet, octets, ring)?;
-    let (key, frame, proof) = verdict.inspect_err(|_| view.count_refused(protocol))?;
-    claim(context, guard, protocol, &view, packet.body_end, (key, frame, proof))
+    let verified = verdict.inspect_err(|_| view.count_refused(protocol))?;
+    claim(context, guard, protocol, &view, packet.body_end, verified)
 }
 
 /// Takes a packet apart, by the lengths of the ring in use.
@@ -83,7 +86,7 @@ fn parse<'g>(
     protocol: Protocol,
     octets: &[u8],
     room: usize,
-) -> Result<(&'g KeyRing, Protected)> {
+) -> Result<(&'g Ring, Protected)> {
     let ring = context.ring(guard)?;
     let packet = Protected::parse(ring.shape(context.policy().spec, protocol), octets)?;
     if !packet.encrypted && context.policy().encrypts_srtcp() {
@@ -99,16 +102,22 @@ fn claim<'g>(
     protocol: Protocol,
     view: &View<'g>,
     body_end: usize,
-    (key, frame, proof): Verified<'g>,
+    Verified { held, frame, proof, decides }: Verified<'g>,
 ) -> Result<Accepted<'g>> {
+    let key = &*held.key;
     key.budget(protocol).check()?;
-    let stream = context.admit(frame.ssrc, &view.seat, guard)?;
+    let stream = context.admit(held, frame.ssrc, &view.place.seat, guard)?;
     let track = stream.track(protocol);
-    track.spend(key, protocol)?;
+    if track.spend(key, protocol)? {
+        context.tell_near_limit(key, protocol);
+    }
+    if decides {
+        track.decide(Mark::index(proof.index()))?;
+    }
     track.claim(&proof).inspect_err(|_| track.count_refused())?;
     stream.note_key(key.id());
     if let (Some(limit), Ok(current)) = (context.policy().grace.packets(), view.ring.current())
-        && current.id() == key.id()
+        && current.key.id() == key.id()
     {
         stream.settle(key.id(), limit);
     }
@@ -122,37 +131,43 @@ pub(crate) struct Opened<'g> {
     packet: Protected,
     protocol: Protocol,
     /// The key that is tried first.
-    key: &'g SessionKeys,
+    held: &'g Held<Space>,
     frame: Frame,
     /// Its stream may use keys in grace.
     in_grace: bool,
 }
 
 impl<'g> Opened<'g> {
-    /// Finds all that the tag check needs.
-    ///
-    /// # Errors
-    ///
-    /// As for a packet alone; but it may be judged by a view that others have changed by now, so ask again for a verdict.
+    /// Finds all that the tag check needs. `None` if the packet is to be judged alone, at its turn: it may be judged by what others of the batch
+    /// change, or its key may be in one of several index spaces.
     pub(crate) fn new(
         context: &'g Context,
         guard: &'g Guard<'_>,
         protocol: Protocol,
         octets: &[u8],
         room: usize,
-    ) -> Result<Self> {
-        let (ring, packet) = parse(context, guard, protocol, octets, room)?;
-        let view = View::load(context, guard, protocol, &packet, ring)?;
-        let frame = view.frame(context, protocol, &packet)?;
-        let key = view.candidates(context, &packet, octets)?.next().ok_or(Error::AuthenticationFailed)?;
-        let in_grace = view.usable(context.policy()).in_grace;
-        Ok(Self { context, view, packet, protocol, key, frame, in_grace })
+    ) -> Option<Self> {
+        let (ring, packet) = parse(context, guard, protocol, octets, room).ok()?;
+        if !ring.has_one_space() || ring.is_probing() {
+            return None;
+        }
+        let view = View::load(ring, guard, protocol, &packet).ok()?;
+        let index = view.place.mark.estimate(protocol.counter(), packet.index);
+        view.place.seat.peek(protocol, index, view.place.mark).ok()?;
+        let usable = view.usable(context.policy(), view.place.seat.last_key());
+        let mki = octets.get(packet.trailer.mki.clone())?;
+        let held = match ring.likeliest(mki, usable.hint) {
+            Some(likeliest) => likeliest,
+            None => ring.candidates(mki, usable).ok()?.next()?,
+        };
+        let frame = frame(context.policy(), protocol, &packet, index);
+        Some(Self { context, view, packet, protocol, held, frame, in_grace: usable.in_grace })
     }
 
     /// What its tag is computed of.
     pub(crate) fn tag_job<'a>(&'a self, octets: &'a [u8]) -> TagJob<'a> {
         let protected = octets.get(..self.packet.body_end).unwrap_or_default();
-        TagJob { suite: self.key.suite(self.protocol), frame: &self.frame, protected }
+        TagJob { suite: self.held.key.suite(self.protocol), frame: &self.frame, protected }
     }
 
     /// Claims its index, if `expected` is its tag.
@@ -169,11 +184,11 @@ impl<'g> Opened<'g> {
     ) -> core::result::Result<Accepted<'g>, Option<Error>> {
         let tag = octets.get(self.packet.trailer.tag.clone()).ok_or(None)?;
         let proof = expected.verify(&self.frame, tag).map_err(|_| None)?;
-        let view = self.view.again(self.context, guard, self.protocol, &self.packet).map_err(|_| None)?;
+        let view = self.view.later(guard, self.protocol, &self.packet).map_err(|_| None)?;
         if !self.stands(&view) {
             return Err(None);
         }
-        let verified = (self.key, self.frame, proof);
+        let verified = Verified { held: self.held, frame: self.frame, proof, decides: false };
         match claim(self.context, guard, self.protocol, &view, self.packet.body_end, verified) {
             Ok(accepted) => Ok(accepted),
             Err(Error::NoSuchStream) => Err(None),
@@ -188,14 +203,25 @@ impl<'g> Opened<'g> {
 impl Opened<'_> {
     /// Whether it would be judged so by `view`, too: packets before it can have moved the estimate of its index, taken that, or settled its stream.
     fn stands(&self, view: &View<'_>) -> bool {
-        let frame = view.frame(self.context, self.protocol, &self.packet);
-        frame.is_ok_and(|frame| frame.index == self.frame.index)
-            && view.usable(self.context.policy()).in_grace == self.in_grace
+        let (mark, policy) = (view.place.mark, self.context.policy());
+        let settles = policy.grace.packets().is_some();
+        if mark == self.view.place.mark && !settles {
+            return true;
+        }
+        mark.estimate(self.protocol.counter(), self.packet.index) == self.frame.index
+            && view.place.seat.peek(self.protocol, self.frame.index, mark).is_ok()
+            && (!settles || view.usable(policy, KeyId::NONE).in_grace == self.in_grace)
     }
 }
 
 /// What a packet was verified by.
-type Verified<'g> = (&'g SessionKeys, Frame, Authenticated);
+struct Verified<'g> {
+    held: &'g Held<Space>,
+    frame: Frame,
+    proof: Authenticated,
+    /// The packet is the first to say where the indices of its SSRC are in that space.
+    decides: bool,
+}
 
 /// Judges a packet by the view of now, and again if it is refused and the view has changed meanwhile (invariant 2).
 ///
@@ -207,132 +233,207 @@ fn judge<'g>(
     protocol: Protocol,
     packet: &Protected,
     octets: &[u8],
-    ring: &'g KeyRing,
+    ring: &'g Ring,
 ) -> Result<(View<'g>, Result<Verified<'g>>)> {
     const VIEWS: usize = 5;
     const VIEWS_WITH_TAGS: usize = 2;
-    let mut view = View::load(context, guard, protocol, packet, ring)?;
+    let mut view = View::load(ring, guard, protocol, packet)?;
     let mut tags_failed = 0;
     for _ in 1..VIEWS {
-        let verdict = view.authenticate(context, protocol, packet, octets);
+        let verdict = view.authenticate(context, guard, protocol, packet, octets);
         let Err(error) = &verdict else { return Ok((view, verdict)) };
         tags_failed += usize::from(*error == Error::AuthenticationFailed);
-        let fresh = View::load(context, guard, protocol, packet, context.ring(guard)?)?;
+        let fresh = View::again(context, guard, protocol, packet)?;
         if fresh.same(&view) || tags_failed == VIEWS_WITH_TAGS {
             return Ok((view, verdict));
         }
         view = fresh;
     }
-    let verdict = view.authenticate(context, protocol, packet, octets);
+    let verdict = view.authenticate(context, guard, protocol, packet, octets);
     Ok((view, verdict))
 }
 
-/// What a packet is judged by.
-struct View<'g> {
-    ring: &'g KeyRing,
+/// What an SSRC has in a space.
+#[derive(Clone, Copy)]
+struct Place<'g> {
     seat: Seat<'g>,
     mark: Mark,
 }
 
+impl<'g> Place<'g> {
+    fn load(space: &'g Space, ssrc: Ssrc, protocol: Protocol, guard: &'g Guard<'_>) -> Result<Self> {
+        let seat = space.seat(ssrc, guard)?;
+        Ok(Self { mark: seat.mark(protocol), seat })
+    }
+
+    fn stream(&self) -> Option<*const Stream> {
+        self.seat.stream().map(core::ptr::from_ref)
+    }
+}
+
+/// What a packet is judged by.
+struct View<'g> {
+    ring: &'g Ring,
+    /// In the space of the current key; once the packet is verified, in that of its key.
+    place: Place<'g>,
+    /// Stands for what the SSRC has in the other spaces: equal as long as nothing changes there.
+    others: u64,
+}
+
 impl<'g> View<'g> {
-    fn load(
-        context: &'g Context,
-        guard: &'g Guard<'_>,
-        protocol: Protocol,
-        packet: &Protected,
-        ring: &'g KeyRing,
-    ) -> Result<Self> {
-        let seat = context.seat(packet.ssrc, guard)?;
-        Ok(Self { ring, mark: seat.mark(protocol), seat })
+    #[inline(always)]
+    fn load(ring: &'g Ring, guard: &'g Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<Self> {
+        let place = Place::load(&ring.first()?.space, packet.ssrc, protocol, guard)?;
+        let others = if ring.has_one_space() { 0 } else { others(ring, guard, protocol, packet)? };
+        Ok(Self { ring, place, others })
+    }
+
+    /// Apart from the first view, which every packet loads.
+    #[cold]
+    fn again(context: &'g Context, guard: &'g Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<Self> {
+        Self::load(context.ring(guard)?, guard, protocol, packet)
     }
 
     /// The same ring with the stream as it is by now.
-    fn again(
-        &self,
-        context: &'g Context,
-        guard: &'g Guard<'_>,
-        protocol: Protocol,
-        packet: &Protected,
-    ) -> Result<Self> {
-        let seat = match self.seat {
-            Seat::Stream(_) => self.seat,
-            Seat::Empty(_) => context.seat(packet.ssrc, guard)?,
+    fn later(&self, guard: &'g Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<Self> {
+        let seat = match self.place.seat {
+            Seat::Stream(_) => self.place.seat,
+            Seat::Empty(_) => self.ring.first()?.space.seat(packet.ssrc, guard)?,
         };
-        Ok(Self { ring: self.ring, mark: seat.mark(protocol), seat })
+        Ok(Self { ring: self.ring, place: Place { mark: seat.mark(protocol), seat }, others: self.others })
     }
 
     fn same(&self, other: &Self) -> bool {
-        let stream = |view: &Self| view.seat.stream().map(core::ptr::from_ref);
-        core::ptr::eq(self.ring, other.ring) && stream(self) == stream(other) && self.mark == other.mark
+        core::ptr::eq(self.ring, other.ring)
+            && self.place.stream() == other.place.stream()
+            && self.place.mark == other.place.mark
+            && self.others == other.others
     }
 
     fn count_refused(&self, protocol: Protocol) {
-        if let Some(stream) = self.seat.stream() {
+        if let Some(stream) = self.place.seat.stream() {
             stream.track(protocol).count_refused();
         }
     }
 
     /// Estimates the index, asks the replay list, and finds the key whose tag verifies.
     fn authenticate(
-        &self,
+        &mut self,
         context: &Context,
+        guard: &'g Guard<'_>,
         protocol: Protocol,
         packet: &Protected,
         octets: &[u8],
     ) -> Result<Verified<'g>> {
-        let frame = self.frame(context, protocol, packet)?;
-        let (protected, tag) = (part(octets, &(0..packet.body_end))?, part(octets, &packet.trailer.tag)?);
-        let mut verdict = Err(Error::AuthenticationFailed);
-        for key in self.candidates(context, packet, octets)? {
-            verdict = key.suite(protocol).verify(&frame, protected, tag).map(|proof| (key, frame, proof));
-            if verdict.is_ok() {
-                break;
-            }
+        if !self.ring.has_one_space() || self.ring.is_probing() {
+            return self.authenticate_across(context, guard, protocol, packet, octets);
         }
-        verdict
+        let index = self.place.mark.estimate(protocol.counter(), packet.index);
+        self.place.seat.peek(protocol, index, self.place.mark)?;
+        let frame = frame(context.policy(), protocol, packet, index);
+        let tagged = Tagged::of(packet, octets)?;
+        let hint = self.place.seat.last_key();
+        let verify = |held: &'g Held<Space>| {
+            let proof = held.key.suite(protocol).verify(&frame, tagged.protected, tagged.tag).ok()?;
+            Some(Verified { held, frame, proof, decides: false })
+        };
+        let likeliest = self.ring.likeliest(tagged.mki, hint);
+        if let Some(verified) = likeliest.and_then(verify) {
+            return Ok(verified);
+        }
+        let tried = likeliest.map(|held| held.key.id());
+        let mut others = self.ring.candidates(tagged.mki, self.usable(context.policy(), hint))?;
+        let verified = others.find_map(|held| if Some(held.key.id()) == tried { None } else { verify(held) });
+        verified.ok_or(Error::AuthenticationFailed)
     }
 
-    /// Estimates the index, and asks the replay list.
-    fn frame(&self, context: &Context, protocol: Protocol, packet: &Protected) -> Result<Frame> {
-        let index = self.mark.estimate(protocol.counter(), packet.index);
-        self.seat.peek(protocol, index, self.mark)?;
-        Ok(match protocol {
-            Protocol::Rtp => {
-                let encrypted = context.policy().srtp_encrypted;
-                Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, encrypted)
-            }
-            Protocol::Rtcp => {
-                Frame::srtcp(packet.ssrc, SrtcpIndex::from_extended(index), packet.head, packet.encrypted)
-            }
-        })
-    }
-
-    /// The keys that may have protected the packet.
-    fn candidates(
-        &self,
+    /// The same where keys are in several spaces, or probe: the index is another one under each.
+    #[cold]
+    fn authenticate_across(
+        &mut self,
         context: &Context,
+        guard: &'g Guard<'_>,
+        protocol: Protocol,
         packet: &Protected,
         octets: &[u8],
-    ) -> Result<impl Iterator<Item = &'g SessionKeys> + use<'g>> {
-        self.ring.candidates(part(octets, &packet.trailer.mki)?, self.usable(context.policy()))
+    ) -> Result<Verified<'g>> {
+        let tagged = Tagged::of(packet, octets)?;
+        let mut hint = self.place.seat.last_key();
+        for held in self.ring.iter().skip(1) {
+            if hint == KeyId::NONE {
+                // Its sender may not have come as far as the space of the current key.
+                hint = Place::load(&held.space, packet.ssrc, protocol, guard)?.seat.last_key();
+            }
+        }
+        let mut refused = None;
+        for held in self.ring.candidates(tagged.mki, self.usable(context.policy(), hint))? {
+            let place = Place::load(&held.space, packet.ssrc, protocol, guard)?;
+            let decides = held.probes.is_some() && protocol == Protocol::Rtp && place.mark.is_undecided();
+            // While that is undecided: with the counter that goes on, then with one that begins afresh.
+            let kept = if decides { held.kept(packet.ssrc, guard)? } else { None };
+            let mut last = None;
+            for mark in kept.into_iter().chain([place.mark]) {
+                let index = mark.estimate(protocol.counter(), packet.index);
+                if last.replace(index) == Some(index) {
+                    continue;
+                }
+                if let Err(error) = place.seat.peek(protocol, index, place.mark) {
+                    refused.get_or_insert(error);
+                    continue;
+                }
+                let frame = frame(context.policy(), protocol, packet, index);
+                if let Ok(proof) = held.key.suite(protocol).verify(&frame, tagged.protected, tagged.tag) {
+                    self.place = place;
+                    return Ok(Verified { held, frame, proof, decides });
+                }
+            }
+        }
+        Err(refused.unwrap_or(Error::AuthenticationFailed))
+    }
+
+    /// Which keys the packet's stream may use, that of `hint` first.
+    fn usable(&self, policy: &Policy, hint: KeyId) -> Usable {
+        let settled = match (self.place.seat.stream(), policy.grace.packets(), self.ring.current()) {
+            (Some(stream), Some(limit), Ok(current)) => stream.has_settled(current.key.id(), limit),
+            _ => false,
+        };
+        // Without tags every key verifies: the current one is as good a guess as any, and the only one that is meant.
+        Usable { hint: if policy.is_authenticated() { hint } else { KeyId::NONE }, in_grace: !settled }
     }
 }
 
-/// A part of a packet, which its parser has seen to be there.
-fn part<'o>(octets: &'o [u8], range: &Range<usize>) -> Result<&'o [u8]> {
-    octets.get(range.clone()).ok_or(Error::PacketTooShort)
+#[cold]
+fn others(ring: &Ring, guard: &Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<u64> {
+    let mut others = 0u64;
+    for held in ring.iter() {
+        let place = Place::load(&held.space, packet.ssrc, protocol, guard)?;
+        let stream = place.stream().map_or(0, |stream| stream.addr() as u64);
+        others = (others ^ stream).rotate_left(23).wrapping_add(place.mark.word());
+    }
+    Ok(others)
 }
 
-impl View<'_> {
-    /// Which keys the packet's stream may use.
-    fn usable(&self, policy: &Policy) -> Usable {
-        // Without tags every key verifies: the current one is as good a guess as any, and the only one that is meant.
-        let hint = self.seat.stream().filter(|_| policy.is_authenticated()).map_or(KeyId::NONE, Stream::last_key);
-        let settled = match (self.seat.stream(), policy.grace.packets(), self.ring.current()) {
-            (Some(stream), Some(limit), Ok(current)) => stream.has_settled(current.id(), limit),
-            _ => false,
-        };
-        Usable { hint, in_grace: !settled }
+/// The parts of a packet that a key is verified by.
+struct Tagged<'p> {
+    protected: &'p [u8],
+    tag: &'p [u8],
+    mki: &'p [u8],
+}
+
+impl<'p> Tagged<'p> {
+    fn of(packet: &Protected, octets: &'p [u8]) -> Result<Self> {
+        let part = |range: &core::ops::Range<usize>| octets.get(range.clone()).ok_or(Error::PacketTooShort);
+        let (tag, mki) = (part(&packet.trailer.tag)?, part(&packet.trailer.mki)?);
+        Ok(Self { protected: part(&(0..packet.body_end))?, tag, mki })
+    }
+}
+
+fn frame(policy: &Policy, protocol: Protocol, packet: &Protected, index: u64) -> Frame {
+    match protocol {
+        Protocol::Rtp => {
+            Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, policy.srtp_encrypted)
+        }
+        Protocol::Rtcp => Frame::srtcp(packet.ssrc, SrtcpIndex::from_extended(index), packet.head, packet.encrypted),
     }
 }
 

@@ -32,7 +32,8 @@
 //!
 //! This file is the vocabulary, [`packets`] the input, [`traffic`] what is made of it, [`rtc`] and `libsrtp` the
 //! adapters. `tests/peers_agree.rs` holds the peers against each other, `tests/keyflip_peers.rs` Keyflip against them,
-//! and `gstreamer.sh` Keyflip's examples against GStreamer.
+//! and `gstreamer.sh` Keyflip's examples against GStreamer. `tests/dtls_keys.rs` keys both ends from one DTLS export;
+//! `sdes/` wrote the vectors of SDES.
 
 pub mod packets;
 pub mod rtc;

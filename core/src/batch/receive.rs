@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 
 /// Unprotects up to [`AT_ONCE`] packets.
 pub(super) fn group<'c>(guard: &Guard<'_>, items: &mut impl Items<'c>) {
-    let opened: ArrayVec<Option<Opened<'_>>, AT_ONCE> =
+    let mut opened: ArrayVec<Option<Opened<'_>>, AT_ONCE> =
         (0..items.count()).take(AT_ONCE).map(|at| open(guard, items, at)).collect();
     let expected = {
         let mut jobs: ArrayVec<TagJob<'_>, AT_ONCE> = ArrayVec::new();
@@ -21,7 +21,7 @@ pub(super) fn group<'c>(guard: &Guard<'_>, items: &mut impl Items<'c>) {
     };
     let mut expected = expected.iter();
     let mut accepted: ArrayVec<(usize, Accepted<'_>), AT_ONCE> = ArrayVec::new();
-    for (at, packet) in opened.into_iter().enumerate() {
+    for (at, packet) in opened.drain(..).enumerate() {
         let claimed = match packet.and_then(|packet| Some((packet, expected.next()?))) {
             Some((packet, expected)) => packet.claim(guard, items.storage(at).unwrap_or_default(), expected),
             None => Err(None),
@@ -38,7 +38,8 @@ pub(super) fn group<'c>(guard: &Guard<'_>, items: &mut impl Items<'c>) {
             }
         }
     }
-    for (at, packet) in accepted {
+    for (at, packet) in &accepted {
+        let at = *at;
         let plain = items.buffer(at).map(|mut buffer| packet.decrypt(&mut buffer));
         items.settle(at, plain);
     }
@@ -48,5 +49,5 @@ pub(super) fn group<'c>(guard: &Guard<'_>, items: &mut impl Items<'c>) {
 fn open<'c: 'g, 'g>(guard: &'g Guard<'_>, items: &impl Items<'c>, at: usize) -> Option<Opened<'g>> {
     let (context, protocol) = items.owner(at).ok()?;
     let octets = items.storage(at).ok()?;
-    Opened::new(context, guard, protocol, octets, octets.len()).ok()
+    Opened::new(context, guard, protocol, octets, octets.len())
 }

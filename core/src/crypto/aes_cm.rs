@@ -15,36 +15,34 @@ const MAX_KEY_LEN: usize = 32;
 /// AES-CM under one session key and salt.
 pub(crate) struct AesCm {
     aes: Option<Aes>,
-    salt: [u8; SALT_LEN],
+    /// The session salt, with zeros after it.
+    salt: [u8; BLOCK],
 }
 
 impl AesCm {
     pub(crate) const fn vacant() -> Self {
-        Self { aes: None, salt: [0; SALT_LEN] }
+        Self { aes: None, salt: [0; BLOCK] }
     }
 
     pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
-        derive_aes(&mut self.aes, prf, labels, key_len)?;
-        prf.derive(labels.salting, &mut self.salt);
+        let place = &mut self.aes;
+        with_session_key(prf, labels, key_len, |key| Aes::expand_in(place, key, prf.engine()))?;
+        let (salt, _) = self.salt.split_at_mut(SALT_LEN);
+        prf.derive(labels.salting, salt);
         Ok(())
     }
 
     /// XORs `body` with the keystream, from its block `first` on.
     pub(crate) fn crypt(&self, frame: &Frame, first: u16, body: InOutBuf<'_, '_, u8>) {
-        let iv = Zeroizing::new(self.iv(frame, first));
         if let Some(aes) = &self.aes {
-            aes.counter_mode_128(&iv, body);
+            aes.counter_mode(self.iv(frame, first), body);
         }
     }
 
     /// `IV = (salt * 2^16) XOR (SSRC * 2^64) XOR (index * 2^16)`, as one 128-bit number, of which the last 16 bits number the blocks.
-    fn iv(&self, frame: &Frame, first: u16) -> [u8; BLOCK] {
-        let mut padded = Zeroizing::new([0u8; BLOCK]);
-        for (to, from) in padded.iter_mut().zip(&self.salt) {
-            *to = *from;
-        }
+    fn iv(&self, frame: &Frame, first: u16) -> u128 {
         let per_packet = u128::from(frame.ssrc.0) << 64 | u128::from(frame.iv_index()) << 16 | u128::from(first);
-        (u128::from_be_bytes(*padded) ^ per_packet).to_be_bytes()
+        u128::from_be_bytes(self.salt) ^ per_packet
     }
 }
 
@@ -54,14 +52,19 @@ impl Drop for AesCm {
     }
 }
 
-/// Derives a session encryption key and expands it in its place.
+/// Derives a session encryption key for `work`, and wipes it.
 ///
 /// # Errors
 ///
-/// [`Error::WrongKeyLength`] if no AES has keys of `key_len` octets.
-pub(crate) fn derive_aes(place: &mut Option<Aes>, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
+/// [`Error::WrongKeyLength`] if no AES has keys of `key_len` octets; those of `work`.
+pub(crate) fn with_session_key(
+    prf: &Prf,
+    labels: Labels,
+    key_len: usize,
+    work: impl FnOnce(&[u8]) -> Result<()>,
+) -> Result<()> {
     let mut key = Zeroizing::new([0; MAX_KEY_LEN]);
     let key = key.get_mut(..key_len).ok_or(Error::WrongKeyLength)?;
     prf.derive(labels.encryption, key);
-    Aes::expand_in(place, key)
+    work(key)
 }

@@ -1,68 +1,38 @@
 //! The tags of many packets at a time: HMACs are computed in lanes, side by side.
 
-use super::Authenticated;
-use super::hmac::{HmacJob, hmac_many};
-use super::{Frame, MAX_TAG_LEN, Suffix, Suite};
-use crate::error::{Error, Result};
+use super::tag::FullTag;
+use super::{Frame, Suite};
+use crate::kernels::{HmacJob, HmacKernels, Kernels};
 use arrayvec::ArrayVec;
-use subtle::ConstantTimeEq;
 
 /// How many packets are worked on at a time.
 pub(crate) const AT_ONCE: usize = 64;
 
 /// One packet's tag, to be computed.
 pub(crate) struct TagJob<'a> {
-    pub(crate) suite: &'a Suite,
+    pub(crate) suite: Suite<'a>,
     pub(crate) frame: &'a Frame,
     /// The protected octets, `head || body`.
     pub(crate) protected: &'a [u8],
 }
 
-/// An expected tag, before truncation. Like all that is computed here, it stays on the stack, which the caller scrubs.
-#[derive(Clone, Copy)]
-pub(crate) struct FullTag([u8; MAX_TAG_LEN]);
-
-impl FullTag {
-    /// Compares it with a packet's tag, in constant time.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AuthenticationFailed`].
-    pub(crate) fn verify(&self, frame: &Frame, tag: &[u8]) -> Result<Authenticated> {
-        let expected = self.0.get(..tag.len()).ok_or(Error::AuthenticationFailed)?;
-        if expected.ct_eq(tag).into() {
-            Ok(Authenticated { index: frame.index })
-        } else {
-            Err(Error::AuthenticationFailed)
-        }
-    }
-
-    /// Writes it, truncated to the length of `tag`.
-    pub(crate) fn write(&self, tag: &mut [u8]) {
-        for (to, from) in tag.iter_mut().zip(&self.0) {
-            *to = *from;
-        }
-    }
-}
-
 /// Computes the tags of up to [`AT_ONCE`] packets, in the order of the jobs.
 pub(crate) fn tags(jobs: &[TagJob<'_>]) -> ArrayVec<FullTag, AT_ONCE> {
-    let mut tags: ArrayVec<FullTag, AT_ONCE> = jobs.iter().map(|_| FullTag([0; MAX_TAG_LEN])).take(AT_ONCE).collect();
+    let mut tags: ArrayVec<FullTag, AT_ONCE> = jobs.iter().map(|_| FullTag::of(&[])).take(AT_ONCE).collect();
     let mut lanes: ArrayVec<HmacJob<'_>, AT_ONCE> = ArrayVec::new();
     let mut places: ArrayVec<u8, AT_ONCE> = ArrayVec::new();
     for at in in_order_of_length(jobs) {
         let (Some(job), Some(tag)) = (jobs.get(usize::from(at)), tags.get_mut(usize::from(at))) else { continue };
-        match job.suite {
+        match &job.suite {
             Suite::Hmac { mac, .. } => {
-                let (Suffix::Roc(suffix) | Suffix::Word(suffix)) = job.frame.suffix;
-                lanes.push(mac.job(job.protected, suffix));
+                lanes.push(mac.job(job.protected, job.frame.suffix));
                 places.push(at);
             }
-            Suite::Gcm(gcm) => gcm.tag(job.frame, job.protected, &mut tag.0),
+            Suite::Gcm(gcm) => *tag = FullTag::of(&gcm.tag(job.frame, job.protected)),
             Suite::Unprotected => {}
         }
     }
-    hmac_many(&mut lanes);
+    HmacKernels::of(Kernels::active()).many(&mut lanes);
     for (at, lane) in places.into_iter().zip(&lanes) {
         if let Some(tag) = tags.get_mut(usize::from(at)) {
             tag.0 = lane.tag;
@@ -86,6 +56,7 @@ mod tests {
     use super::*;
     use crate::crypto::profile::Profile;
     use crate::index::{PacketIndex, Ssrc};
+    use crate::wire::Protocol;
     use proptest::prelude::*;
 
     proptest! {
@@ -93,14 +64,14 @@ mod tests {
         #[test]
         fn many_tags_are_the_tags_of_each(lens in prop::collection::vec(0usize..1500, 0..=AT_ONCE), seed: u8) {
             let suites = [Profile::Aes128CmSha1_80, Profile::AeadAes128Gcm, Profile::NullSha1_80]
-                .map(|profile| super::super::tests::suite_of(profile, seed));
+                .map(|profile| super::super::tests::suites_of(profile, seed));
             let octets: Vec<u8> = (0..=250u8).cycle().take(2000).map(|octet| octet ^ seed).collect();
             let frames: Vec<Frame> = (0u32..).take(lens.len())
                 .map(|at| Frame::srtp(Ssrc(at), PacketIndex::from_estimate(u64::from(at) << 14), 0, true)).collect();
             let jobs: Vec<TagJob<'_>> = lens.iter().zip(&frames).enumerate()
-                .map(|(at, (len, frame))| TagJob { suite: &suites[at % 3], frame, protected: &octets[at..at + len] }).collect();
+                .map(|(at, (len, frame))| TagJob { suite: suites[at % 3].of(Protocol::Rtp), frame, protected: &octets[at..at + len] }).collect();
             for (job, tag) in jobs.iter().zip(tags(&jobs)) {
-                let mut alone = [0; MAX_TAG_LEN];
+                let mut alone = [0; super::super::tag::MAX_TAG_LEN];
                 job.suite.tag(job.frame, job.protected, &mut alone);
                 prop_assert_eq!(alone, tag.0);
                 prop_assert_eq!(tag.verify(job.frame, &alone[..10]).unwrap().index(), job.frame.index);

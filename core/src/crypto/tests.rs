@@ -1,8 +1,10 @@
 //! The known answers below the level of packets: keystreams, key derivation, HMAC, and packets given by their session keys.
 
 use super::aes::Aes;
+use super::kdf::Prf;
 use super::*;
 use crate::index::{Roc, SeqNum};
+use crate::kernels::{Engine, Kernels};
 use crate::wire::{Protected, Shape};
 use serde::Deserialize;
 
@@ -44,8 +46,10 @@ fn check_keystreams(file: &str, count: usize) {
         let expected = vector.hex("keystream");
         let first = usize::try_from(vector.number("first_block")).unwrap() * 16;
         let mut stream = vec![0; first + expected.len()];
-        let iv: [u8; 16] = vector.hex("iv").try_into().unwrap();
-        Aes::new(&vector.hex("session_key")).unwrap().counter_mode_128(&iv, (&mut stream[..]).into());
+        let iv = u128::from_be_bytes(vector.hex("iv").try_into().unwrap());
+        let mut aes = None;
+        Aes::expand_in(&mut aes, &vector.hex("session_key"), Engine::of(Kernels::active())).unwrap();
+        aes.unwrap().counter_mode(iv, (&mut stream[..]).into());
         assert_eq!(stream[first..], expected, "{}", vector.id);
     }
 }
@@ -107,8 +111,10 @@ fn rfc2202_hmac_sha1() {
 /// Seals the plain packet of a vector that gives session keys, compares, and opens it again.
 fn check_gcm(vector: &Vector, protocol: Protocol) {
     let (plain, protected) = (vector.hex("plaintext"), vector.hex("protected"));
-    let gcm = AesGcm::from_session_keys(&vector.hex("session_key"), vector.hex("session_salt").try_into().unwrap());
-    let suite = Suite::Gcm(gcm);
+    let salt = vector.hex("session_salt").try_into().unwrap();
+    let engine = Engine::of(Kernels::active());
+    let gcm = AesGcm::of_session_keys(&vector.hex("session_key"), salt, engine).unwrap();
+    let suite = Suite::Gcm(&gcm);
     let shape = Shape { protocol, tag: 16, mki: 0, tag_first: true };
     let packet = Protected::parse(shape, &protected).unwrap();
     let encrypted = vector.fields["encrypted"].as_bool().unwrap();
@@ -145,12 +151,10 @@ fn rfc7714_17_srtcp_packets() {
     vectors("rfc7714", "srtcp", 4).iter().for_each(|vector| check_gcm(vector, Protocol::Rtcp));
 }
 
-/// A suite of a profile, under a master key of one octet repeated.
-pub(crate) fn suite_of(profile: super::profile::Profile, octet: u8) -> Suite {
+/// Session keys of a profile, under a master key of one octet repeated.
+pub(crate) fn suites_of(profile: super::profile::Profile, octet: u8) -> Suites {
     let spec = profile.spec();
-    let mut prf = Prf::vacant();
-    prf.set_key(&vec![octet; spec.key_len.max(16)], &vec![octet; spec.salt_len]).unwrap();
-    let mut suite = Suite::vacant(spec);
-    suite.derive(&prf, Labels::SRTP, spec.key_len).unwrap();
-    suite
+    let mut suites = Suites::vacant(spec);
+    suites.derive(&vec![octet; spec.key_len], &vec![octet; spec.salt_len], spec).unwrap();
+    suites
 }

@@ -1,5 +1,6 @@
 //! Domains, and the guards of their readers.
 
+use super::events::Events;
 use super::readers::{Pinned, PinnedReader, Readers, Record};
 use super::reclaimer::{Backoff, Engine};
 use super::tally::{DomainStats, Tally};
@@ -26,7 +27,7 @@ pub struct Domain(Arc<Inner>);
 
 /// Names a domain. Structures keep it instead of a handle, so that what waits in a domain's queue does not keep the domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct DomainId(u64);
+pub(crate) struct DomainId(u64);
 
 pub(super) struct Inner {
     id: DomainId,
@@ -206,12 +207,20 @@ impl Domain {
     /// Has `task` run at `at` or shortly after: by the reclaimer, which is started if need be, or else by [`Self::reclaim`].
     ///
     /// No guard and no lock is held then. A timer keeps neither its task nor the domain; it is cancelled by dropping the task.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what ends a grace in time calls it"))]
     pub(crate) fn schedule(&self, at: Instant, task: Weak<dyn Task>) {
         self.0.engine.timers.add(at, task);
+        self.wake();
+    }
+
+    /// Has the reclaimer look at what there is to do.
+    pub(super) fn wake(&self) {
         if self.0.reclaims {
             self.0.engine.ring();
         }
+    }
+
+    pub(super) fn events(&self) -> &Events {
+        &self.0.engine.timers.events
     }
 
     /// # Errors
@@ -225,7 +234,7 @@ impl Domain {
         self.0.tally()
     }
 
-    pub(super) fn id(&self) -> DomainId {
+    pub(crate) fn id(&self) -> DomainId {
         self.0.id
     }
 

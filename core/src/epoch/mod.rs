@@ -14,6 +14,7 @@
 //! 5. Deferred code only drops values and counts; it touches no thread-local storage and takes no guard.
 
 mod domain;
+mod events;
 mod published;
 mod readers;
 mod reclaimer;
@@ -22,12 +23,12 @@ mod slots;
 mod tally;
 mod timers;
 
+pub(crate) use domain::DomainId;
 pub use domain::{Domain, Guard, SynchronizeError};
 pub(crate) use published::Published;
 pub use readers::PinnedReader;
 pub use registry::Registry;
-pub(crate) use slots::{Slot, Slots};
+pub(crate) use slots::{Single, Slot, Slots};
 pub(crate) use tally::Tally;
 pub use tally::{DomainStats, LatencyHistogram};
-#[expect(unused_imports, reason = "what ends a grace in time implements it")]
 pub(crate) use timers::Task;

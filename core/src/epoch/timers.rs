@@ -4,6 +4,7 @@
 //! 2. No lock is held while a task runs, and no guard by whoever runs it: a task may pin, retire, take a control mutex, and set timers.
 //! 3. Timers of tasks that are gone take no more room than those of tasks that are not, but for a few.
 
+use super::events::Events;
 use core::cmp::Ordering;
 use core::panic::AssertUnwindSafe;
 use std::collections::BinaryHeap;
@@ -24,8 +25,11 @@ struct Timer {
     task: Weak<dyn Task>,
 }
 
-/// The timers of a domain.
-pub(super) struct Timers(Mutex<Pending>);
+/// The timers of a domain, and its events: they are due at once.
+pub(super) struct Timers {
+    pending: Mutex<Pending>,
+    pub(super) events: Events,
+}
 
 struct Pending {
     /// The earliest on top.
@@ -38,8 +42,9 @@ struct Pending {
 const FEW: usize = 64;
 
 impl Timers {
-    pub(super) const fn new() -> Self {
-        Self(Mutex::new(Pending { heap: BinaryHeap::new(), prune_at: FEW }))
+    pub(super) fn new() -> Self {
+        let pending = Mutex::new(Pending { heap: BinaryHeap::new(), prune_at: FEW });
+        Self { pending, events: Events::new() }
     }
 
     pub(super) fn add(&self, at: Instant, task: Weak<dyn Task>) {
@@ -53,11 +58,15 @@ impl Timers {
 
     /// When the next one is due.
     pub(super) fn next(&self) -> Option<Instant> {
+        if self.events.is_due() {
+            return Some(Instant::now());
+        }
         self.lock().heap.peek().map(|timer| timer.at)
     }
 
     /// Runs the tasks that are due at this moment. Those that they add have to wait for another call, however early they are due.
     pub(super) fn run_due(&self) {
+        self.events.deliver();
         for task in self.take_due() {
             let Some(task) = task.upgrade() else { continue };
             // The task is dropped in there as well: it may be the last to hold its context. The panic has been reported by its hook; whatever the
@@ -80,7 +89,7 @@ impl Timers {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pending> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,24 +12,39 @@
 pub(super) mod x86_64;
 
 /// How deep, in octets, the calls that protect or unprotect a packet reach at most. The build without optimisation keeps every temporary.
-const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 16 * 1024 } else { 3 * 1024 };
+const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 24 * 1024 } else { 3 * 1024 };
 
 /// The same of the calls that work on a group of packets, which keep what they know of each on the stack.
-const BATCH_DEPTH: usize = if cfg!(debug_assertions) { 96 * 1024 } else { 32 * 1024 };
+const BATCH_DEPTH: usize = if cfg!(debug_assertions) { 128 * 1024 } else { 40 * 1024 };
 
-/// The same of the calls that derive keys. Control operations are rare enough for a margin.
-const DERIVATION_DEPTH: usize = if cfg!(debug_assertions) { 48 * 1024 } else { 8 * 1024 };
+/// The same of the calls that derive keys. Control operations are rare enough for a margin, and a derivation is
+/// scrubbed once, when it is done.
+pub(super) const DERIVATION_DEPTH: usize = if cfg!(debug_assertions) { 48 * 1024 } else { 8 * 1024 };
+
+/// How deep the constructors reach whose values are moved to a key's place.
+pub(super) const CONSTRUCTION_DEPTH: usize = if cfg!(debug_assertions) { 24 * 1024 } else { 5 * 1024 };
 
 /// Does `work`, and then `scrub` of what it left.
 #[inline(always)]
 pub(crate) fn scrubbed<R>(scrub: impl FnOnce(), work: impl FnOnce() -> R) -> R {
-    #[inline(never)]
-    fn apart<R>(work: impl FnOnce() -> R) -> R {
-        work()
-    }
     let result = apart(work);
     scrub();
     result
+}
+
+/// Does `work`, a part of a derivation, where earlier parts have left nothing.
+///
+/// For constructors that return by value, by way of the stack: a move carries along what was there before where an enum's larger variant would be, or
+/// padding, and the place it goes to lives longer.
+#[inline(always)]
+pub(crate) fn on_scrubbed_stack<R>(work: impl FnOnce() -> R) -> R {
+    scrub::<CONSTRUCTION_DEPTH>();
+    apart(work)
+}
+
+#[inline(never)]
+fn apart<R>(work: impl FnOnce() -> R) -> R {
+    work()
 }
 
 /// For [`scrubbed`]: as deep as a packet's work reaches.

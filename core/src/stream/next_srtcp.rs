@@ -8,8 +8,8 @@
 //! 3. On the wire the index wraps only between two keys. With 2 there is no index that one key sends twice.
 
 use crate::error::{Error, Result};
+use crate::id::KeyId;
 use crate::index::SrtcpIndex;
-use crate::keys::KeyId;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 
 /// A value of the word.

@@ -21,7 +21,7 @@ pub const MAX_PACKET_LEN: usize = 1 << 20;
 
 /// RTP and SRTP, or RTCP and SRTCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Protocol {
+pub enum Protocol {
     /// RTP, protected as SRTP.
     Rtp,
     /// RTCP, protected as SRTCP.

@@ -11,8 +11,8 @@ use sha1::block_api::compress;
 /// Where a secret is while its key is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Lives {
-    /// In the buffer that is given to the library, and nowhere from then on.
-    InTheSource,
+    /// In the buffer that is given to the library, then with the library until the key is used, and nowhere from then on.
+    UntilUsed,
     /// In the library, as long as the key.
     WithTheKey,
     /// In passing only: in no memory once a call is over.
@@ -160,8 +160,8 @@ fn companion(power: [u8; 16]) -> [u8; 16] {
 pub(crate) fn of(profile: Profile, material: &[u8], of: &str) -> Vec<Needle> {
     let mut list = List { of: format!("{profile} {of}"), needles: Vec::new() };
     let (key, salt) = material.split_at(profile.key_len());
-    list.add("master key", key, Lives::InTheSource);
-    list.add("master salt", salt, Lives::InTheSource);
+    list.add("master key", key, Lives::UntilUsed);
+    list.add("master salt", salt, Lives::UntilUsed);
     list.add("schedule of the master key", &expand(key), Lives::InPassing);
     list.add("identity", &derive(key, salt, 0xff, 16), Lives::WithTheKey);
     let (gcm, null) = (profile.name().contains("GCM"), profile.name().starts_with("NULL"));
