@@ -283,6 +283,45 @@ proptest! {
 }
 
 #[test]
+fn packets_of_a_batch_go_from_one_buffer_to_another() {
+    for profile in [Profile::Aes128CmSha1_80, Profile::AeadAes128Gcm] {
+        let (one, many) = (Pair::new(profile), Pair::new(profile));
+        let plains: Vec<(Protocol, Vec<u8>)> =
+            (0..100u16).map(|n| BOTH[usize::from(n % 2)]).zip(0..).map(|(p, n)| (p, plain(p, SSRC, n))).collect();
+        let mut guard = many.domain.pin();
+        let mut outputs = vec![[0xee; 80]; plains.len()];
+        let mut items: Vec<Outgoing<'_>> = (plains.iter().zip(&mut outputs))
+            .map(|((protocol, plain), output)| match protocol {
+                Protocol::Rtp => Outgoing::rtp_to(many.outbound(), plain, output),
+                Protocol::Rtcp => Outgoing::rtcp_to(many.outbound(), plain, output),
+            })
+            .collect();
+        protect_batch(&mut guard, &mut items);
+        let sealed: Vec<Vec<u8>> = items.iter().map(|item| item.protected().unwrap().to_vec()).collect();
+        for ((protocol, plain), sealed) in plains.iter().zip(&sealed) {
+            assert_eq!(&seal(one.outbound(), *protocol, plain).unwrap(), sealed);
+        }
+        let mut outputs = vec![[0xee; 32]; plains.len()];
+        let mut items: Vec<Received<'_>> = (plains.iter().zip(&sealed).zip(&mut outputs))
+            .map(|(((protocol, _), packet), output)| match protocol {
+                Protocol::Rtp => Received::rtp_to(many.inbound(), packet, output),
+                Protocol::Rtcp => Received::rtcp_to(many.inbound(), packet, output),
+            })
+            .collect();
+        unprotect_batch(&mut guard, &mut items);
+        for (item, (_, plain)) in items.iter().zip(&plains) {
+            assert_eq!(item.plain(), Ok(&plain[..]));
+        }
+        let mut short = [0xee; 31];
+        let packet = many.sealed(Protocol::Rtp, SSRC, 1000);
+        let mut item = [Received::rtp_to(many.inbound(), &packet, &mut short)];
+        unprotect_batch(&mut guard, &mut item);
+        assert_eq!(item[0].result(), Err(Error::OutputTooSmall));
+        assert_eq!(short, [0xee; 31]);
+    }
+}
+
+#[test]
 fn p05_of_a_packet_that_comes_twice_in_a_batch_one_is_accepted() {
     let pair = Pair::new(Profile::Aes128CmSha1_80);
     let packet = pair.sealed(Protocol::Rtp, SSRC, 1);

@@ -43,6 +43,8 @@ impl fmt::Debug for Entry<'_> {
 #[derive(Debug)]
 pub struct Received<'a> {
     entry: Entry<'a>,
+    /// The packet, if it is to be unprotected into another buffer.
+    from: Option<&'a [u8]>,
     packet: &'a mut [u8],
 }
 
@@ -57,6 +59,8 @@ pub struct ReceivedAt<'a> {
 #[derive(Debug)]
 pub struct Outgoing<'a> {
     entry: Entry<'a>,
+    /// The packet, if it is to be protected into another buffer.
+    from: Option<&'a [u8]>,
     buffer: &'a mut [u8],
 }
 
@@ -70,12 +74,22 @@ pub struct OutgoingAt<'a> {
 impl<'a> Received<'a> {
     /// An SRTP packet.
     pub fn rtp(inbound: &'a Inbound, packet: &'a mut [u8]) -> Self {
-        Self { entry: Entry::received(inbound, Protocol::Rtp), packet }
+        Self { entry: Entry::received(inbound, Protocol::Rtp), from: None, packet }
     }
 
     /// An SRTCP packet.
     pub fn rtcp(inbound: &'a Inbound, packet: &'a mut [u8]) -> Self {
-        Self { entry: Entry::received(inbound, Protocol::Rtcp), packet }
+        Self { entry: Entry::received(inbound, Protocol::Rtcp), from: None, packet }
+    }
+
+    /// An SRTP packet, to be unprotected into `output`, as [`Inbound::unprotect_rtp_to`] does.
+    pub fn rtp_to(inbound: &'a Inbound, packet: &'a [u8], output: &'a mut [u8]) -> Self {
+        Self { entry: Entry::received(inbound, Protocol::Rtp), from: Some(packet), packet: output }
+    }
+
+    /// An SRTCP packet, to be unprotected into `output`, as [`Inbound::unprotect_rtcp_to`] does.
+    pub fn rtcp_to(inbound: &'a Inbound, packet: &'a [u8], output: &'a mut [u8]) -> Self {
+        Self { entry: Entry::received(inbound, Protocol::Rtcp), from: Some(packet), packet: output }
     }
 
     /// The length of the plain packet, or why the packet was refused; it is untouched then.
@@ -126,12 +140,22 @@ impl<'a> ReceivedAt<'a> {
 impl<'a> Outgoing<'a> {
     /// An RTP packet in the first `len` octets of `buffer`, which needs [`Outbound::rtp_overhead`] octets of room behind it.
     pub fn rtp(outbound: &'a Outbound, buffer: &'a mut [u8], len: usize) -> Self {
-        Self { entry: Entry::outgoing(outbound, Protocol::Rtp, len), buffer }
+        Self { entry: Entry::outgoing(outbound, Protocol::Rtp, len), from: None, buffer }
     }
 
     /// An RTCP packet in the first `len` octets of `buffer`, which needs [`Outbound::rtcp_overhead`] octets of room behind it.
     pub fn rtcp(outbound: &'a Outbound, buffer: &'a mut [u8], len: usize) -> Self {
-        Self { entry: Entry::outgoing(outbound, Protocol::Rtcp, len), buffer }
+        Self { entry: Entry::outgoing(outbound, Protocol::Rtcp, len), from: None, buffer }
+    }
+
+    /// An RTP packet, to be protected into `output`, as [`Outbound::protect_rtp_to`] does.
+    pub fn rtp_to(outbound: &'a Outbound, packet: &'a [u8], output: &'a mut [u8]) -> Self {
+        Self { entry: Entry::outgoing(outbound, Protocol::Rtp, packet.len()), from: Some(packet), buffer: output }
+    }
+
+    /// An RTCP packet, to be protected into `output`, as [`Outbound::protect_rtcp_to`] does.
+    pub fn rtcp_to(outbound: &'a Outbound, packet: &'a [u8], output: &'a mut [u8]) -> Self {
+        Self { entry: Entry::outgoing(outbound, Protocol::Rtcp, packet.len()), from: Some(packet), buffer: output }
     }
 
     /// The length of the protected packet, or why it was refused; it is untouched then.
@@ -187,8 +211,11 @@ pub(super) trait Item<'c> {
 
 /// One in a slice of its own.
 pub(super) trait Held<'c>: Item<'c> {
+    /// A received packet.
+    fn packet(&self) -> &[u8];
+    /// Where its successor goes.
     fn storage(&self) -> &[u8];
-    fn storage_mut(&mut self) -> &mut [u8];
+    fn buffer(&mut self) -> Result<Buffer<'_>>;
 }
 
 /// One somewhere in an arena.
@@ -213,22 +240,36 @@ macro_rules! items {
 items!(Received, ReceivedAt, Outgoing, OutgoingAt);
 
 impl<'c> Held<'c> for Received<'c> {
+    fn packet(&self) -> &[u8] {
+        self.from.unwrap_or(self.packet)
+    }
+
     fn storage(&self) -> &[u8] {
         self.packet
     }
 
-    fn storage_mut(&mut self) -> &mut [u8] {
-        self.packet
+    fn buffer(&mut self) -> Result<Buffer<'_>> {
+        match self.from {
+            Some(from) => Ok(Buffer::between(from, self.packet)),
+            None => in_place(self.packet, self.entry.len),
+        }
     }
 }
 
 impl<'c> Held<'c> for Outgoing<'c> {
+    fn packet(&self) -> &[u8] {
+        self.from.unwrap_or(self.buffer)
+    }
+
     fn storage(&self) -> &[u8] {
         self.buffer
     }
 
-    fn storage_mut(&mut self) -> &mut [u8] {
-        self.buffer
+    fn buffer(&mut self) -> Result<Buffer<'_>> {
+        match self.from {
+            Some(from) => Ok(Buffer::between(from, self.buffer)),
+            None => in_place(self.buffer, self.entry.len),
+        }
     }
 }
 
@@ -253,7 +294,9 @@ pub(super) trait Items<'c> {
     ///
     /// [`Error::LengthExceedsBuffer`] if there is none; so in all calls here.
     fn owner(&self, at: usize) -> Result<(&'c Context, Protocol)>;
-    /// The octets of its place: of the packet, and of what room is behind it.
+    /// A received packet, and the octets of room for what becomes of it.
+    fn received(&self, at: usize) -> Result<(&[u8], usize)>;
+    /// The octets of the place where its successor goes.
     fn storage(&self, at: usize) -> Result<&[u8]>;
     /// The packet, to be changed.
     fn buffer(&mut self, at: usize) -> Result<Buffer<'_>>;
@@ -272,14 +315,17 @@ impl<'c, T: Held<'c>> Items<'c> for Slices<'_, T> {
         self.0.get(at).map(|item| item.entry().owner()).ok_or(Error::LengthExceedsBuffer)
     }
 
+    fn received(&self, at: usize) -> Result<(&[u8], usize)> {
+        let item = self.0.get(at).ok_or(Error::LengthExceedsBuffer)?;
+        Ok((item.packet(), item.storage().len()))
+    }
+
     fn storage(&self, at: usize) -> Result<&[u8]> {
         self.0.get(at).map(Held::storage).ok_or(Error::LengthExceedsBuffer)
     }
 
     fn buffer(&mut self, at: usize) -> Result<Buffer<'_>> {
-        let item = self.0.get_mut(at).ok_or(Error::LengthExceedsBuffer)?;
-        let len = item.entry().len;
-        buffer(item.storage_mut(), len)
+        self.0.get_mut(at).ok_or(Error::LengthExceedsBuffer)?.buffer()
     }
 
     fn settle(&mut self, at: usize, result: Result<usize>) {
@@ -301,13 +347,17 @@ impl<'c, T: Placed<'c>> Items<'c> for Arena<'_, T> {
         self.1.get(at).map(|item| item.entry().owner()).ok_or(Error::LengthExceedsBuffer)
     }
 
+    fn received(&self, at: usize) -> Result<(&[u8], usize)> {
+        self.storage(at).map(|packet| (packet, packet.len()))
+    }
+
     fn storage(&self, at: usize) -> Result<&[u8]> {
         self.1.get(at).and_then(|item| self.0.get(item.place())).ok_or(Error::LengthExceedsBuffer)
     }
 
     fn buffer(&mut self, at: usize) -> Result<Buffer<'_>> {
         let item = self.1.get(at).ok_or(Error::LengthExceedsBuffer)?;
-        buffer(self.0.get_mut(item.place()).ok_or(Error::LengthExceedsBuffer)?, item.entry().len)
+        in_place(self.0.get_mut(item.place()).ok_or(Error::LengthExceedsBuffer)?, item.entry().len)
     }
 
     fn settle(&mut self, at: usize, result: Result<usize>) {
@@ -317,7 +367,7 @@ impl<'c, T: Placed<'c>> Items<'c> for Arena<'_, T> {
     }
 }
 
-fn buffer(storage: &mut [u8], len: Option<usize>) -> Result<Buffer<'_>> {
+fn in_place(storage: &mut [u8], len: Option<usize>) -> Result<Buffer<'_>> {
     let len = len.unwrap_or(storage.len());
     Buffer::in_place(storage, len)
 }

@@ -14,7 +14,7 @@ pub(super) fn group<'c>(guard: &Guard<'_>, items: &mut impl Items<'c>) {
         let mut jobs: ArrayVec<TagJob<'_>, AT_ONCE> = ArrayVec::new();
         for (at, packet) in opened.iter().enumerate() {
             if let Some(packet) = packet {
-                jobs.push(packet.tag_job(items.storage(at).unwrap_or_default()));
+                jobs.push(packet.tag_job(items.received(at).unwrap_or_default().0));
             }
         }
         tags(&jobs)
@@ -23,7 +23,7 @@ pub(super) fn group<'c>(guard: &Guard<'_>, items: &mut impl Items<'c>) {
     let mut accepted: ArrayVec<(usize, Accepted<'_>), AT_ONCE> = ArrayVec::new();
     for (at, packet) in opened.drain(..).enumerate() {
         let claimed = match packet.and_then(|packet| Some((packet, expected.next()?))) {
-            Some((packet, expected)) => packet.claim(guard, items.storage(at).unwrap_or_default(), expected),
+            Some((packet, expected)) => packet.claim(guard, items.received(at).unwrap_or_default().0, expected),
             None => Err(None),
         };
         match claimed {
@@ -48,6 +48,6 @@ pub(super) fn group<'c>(guard: &Guard<'_>, items: &mut impl Items<'c>) {
 /// `None` if the packet is to be judged alone.
 fn open<'c: 'g, 'g>(guard: &'g Guard<'_>, items: &impl Items<'c>, at: usize) -> Option<Opened<'g>> {
     let (context, protocol) = items.owner(at).ok()?;
-    let octets = items.storage(at).ok()?;
-    Opened::new(context, guard, protocol, octets, octets.len())
+    let (octets, room) = items.received(at).ok()?;
+    Opened::new(context, guard, protocol, octets, room)
 }

@@ -36,6 +36,11 @@ impl HmacSha1 {
         self.kernels.one(&self.key, message, suffix, tag);
     }
 
+    /// What computes it: the kernels that were in use when it was made.
+    pub(crate) const fn kernels(&self) -> HmacKernels {
+        self.kernels
+    }
+
     /// The same, to be computed beside others.
     pub(crate) const fn job<'a>(&'a self, message: &'a [u8], suffix: Suffix) -> HmacJob<'a> {
         let (Suffix::Roc(suffix) | Suffix::Word(suffix)) = suffix;

@@ -2,7 +2,7 @@
 
 use super::tag::FullTag;
 use super::{Frame, Suite};
-use crate::kernels::{HmacJob, HmacKernels, Kernels};
+use crate::kernels::{HmacJob, HmacKernels};
 use arrayvec::ArrayVec;
 
 /// How many packets are worked on at a time.
@@ -21,10 +21,13 @@ pub(crate) fn tags(jobs: &[TagJob<'_>]) -> ArrayVec<FullTag, AT_ONCE> {
     let mut tags: ArrayVec<FullTag, AT_ONCE> = jobs.iter().map(|_| FullTag::of(&[])).take(AT_ONCE).collect();
     let mut lanes: ArrayVec<HmacJob<'_>, AT_ONCE> = ArrayVec::new();
     let mut places: ArrayVec<u8, AT_ONCE> = ArrayVec::new();
+    // Midstates are the same for all sets: those of one key serve the others.
+    let mut kernels: Option<HmacKernels> = None;
     for at in in_order_of_length(jobs) {
         let (Some(job), Some(tag)) = (jobs.get(usize::from(at)), tags.get_mut(usize::from(at))) else { continue };
         match &job.suite {
             Suite::Hmac { mac, .. } => {
+                kernels.get_or_insert(mac.kernels());
                 lanes.push(mac.job(job.protected, job.frame.suffix));
                 places.push(at);
             }
@@ -32,7 +35,9 @@ pub(crate) fn tags(jobs: &[TagJob<'_>]) -> ArrayVec<FullTag, AT_ONCE> {
             Suite::Unprotected => {}
         }
     }
-    HmacKernels::of(Kernels::active()).many(&mut lanes);
+    if let Some(kernels) = kernels {
+        kernels.many(&mut lanes);
+    }
     for (at, lane) in places.into_iter().zip(&lanes) {
         if let Some(tag) = tags.get_mut(usize::from(at)) {
             tag.0 = lane.tag;

@@ -63,7 +63,7 @@ impl Kernels {
         }
     }
 
-    /// Uses this set from now on, for keys derived from now on and for batches: for tests and measurements. Keys derived before keep theirs.
+    /// Uses this set for keys derived from now on: for tests and measurements. Keys derived before keep theirs.
     ///
     /// # Errors
     ///
