@@ -36,6 +36,9 @@ pub struct Options {
     /// Draws throughput against streams, rekeys a second and cores, as SVG files in this directory
     #[arg(long, value_name = "DIR")]
     pub plot: Option<PathBuf>,
+    /// Measures these kernels only: portable, avx2, sha-ni, avx512vl or avx512. Else the best, and the best without AVX-512
+    #[arg(long, value_name = "NAME")]
+    pub kernels: Option<keyflip::Kernels>,
     /// Runs this scenario only; may be given again
     #[arg(long, value_name = "SCENARIO", value_enum)]
     pub only: Vec<Scenario>,

@@ -41,8 +41,8 @@ pub(crate) fn measure(profiles: &[Profile]) -> Result<Heap> {
         for (op, of) in [(Op::Protect, Use::Send), (Op::Unprotect, Use::Receive)] {
             let mut scale = Scale::new(profile, op)?;
             scale.weigh("keyflip", |contexts, domain| match op {
-                Op::Protect => Ok(Box::new(ours::Protect::new(domain, contexts)?)),
-                Op::Unprotect => Ok(Box::new(ours::Unprotect::new(domain, contexts)?)),
+                Op::Protect => Ok(Box::new(ours::Protect::new(domain, contexts, ours::chosen()?)?)),
+                Op::Unprotect => Ok(Box::new(ours::Unprotect::new(domain, contexts, ours::chosen()?)?)),
             })?;
             peers::visit(&mut scale)?;
             heap.extend(scale.octets.into_iter().map(|(name, octets)| ((name, of, label(profile)), octets)));
@@ -50,7 +50,7 @@ pub(crate) fn measure(profiles: &[Profile]) -> Result<Heap> {
         let mut rooms = Rooms { profile, octets: BTreeMap::new() };
         let domain = Domain::without_reclaimer();
         drop(domain.pin());
-        rooms.weigh("keyflip", || Ok(Box::new(ours::Relay::new(&domain, profile, 0)?)))?;
+        rooms.weigh("keyflip", || Ok(Box::new(ours::Relay::new(&domain, profile, 0, ours::chosen()?)?)))?;
         peers::visit(&mut rooms)?;
         heap.extend(rooms.octets.into_iter().map(|(name, octets)| ((name, Use::Sfu, label(profile)), octets)));
     }

@@ -92,7 +92,8 @@ pub(crate) fn measure(
     let cores = (data, control);
     let keys = || (0..u64::from(CONTEXTS)).map(|number| Keys::new(profile, number));
     let mut latencies = Vec::new();
-    for kernel in ours::KERNELS {
+    for kernel in ours::kernels() {
+        ours::force(kernel)?;
         let domain = Domain::new();
         let contexts = keys().map(|keys| ours::inbound(&domain, &keys)).collect::<Result<_>>()?;
         let receiver = Ours { domain, contexts };

@@ -54,6 +54,9 @@ use std::io::Write;
 ///
 /// An implementation that fails, or that does not do what the others do; files that cannot be written.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if let Some(set) = options.kernels {
+        ours::choose(set)?;
+    }
     let plan = Plan::new(options)?;
     machine::describe()?;
     let heap = heap::measure(&PROFILES)?;

@@ -168,11 +168,11 @@ impl Course {
 /// The lane of `one` and `batch`.
 fn packets_lane(op: Op, contexts: Contexts, domain: &Domain) -> Result<Common<Packets>> {
     let mut entrants: Vec<Entrant<Packets>> = Vec::new();
-    for kernel in ours::KERNELS {
+    for kernel in ours::kernels() {
         let who = Who::Ours(kernel);
         entrants.push(match op {
-            Op::Protect => (who, Box::new(ours::Protect::new(domain, contexts)?)),
-            Op::Unprotect => (who, Box::new(ours::Unprotect::new(domain, contexts)?)),
+            Op::Protect => (who, Box::new(ours::Protect::new(domain, contexts, kernel)?)),
+            Op::Unprotect => (who, Box::new(ours::Unprotect::new(domain, contexts, kernel)?)),
         });
     }
     let mut peers = PacketPeers { op, contexts, entrants };
@@ -200,8 +200,8 @@ impl Visitor for PacketPeers {
 /// The lane of `fanout`.
 fn fan_out_lane(contexts: Contexts, domain: &Domain) -> Result<Common<Payload>> {
     let mut entrants: Vec<Entrant<Payload>> = Vec::new();
-    for kernel in ours::KERNELS {
-        entrants.push((Who::Ours(kernel), Box::new(ours::FanOut::new(domain, contexts)?)));
+    for kernel in ours::kernels() {
+        entrants.push((Who::Ours(kernel), Box::new(ours::FanOut::new(domain, contexts, kernel)?)));
     }
     let mut peers = FanOutPeers { contexts, entrants };
     peers::visit(&mut peers)?;

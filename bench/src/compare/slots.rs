@@ -1,5 +1,7 @@
 //! Buffers that packets are worked on in, the same for every implementation.
 
+use std::ops::Range;
+
 /// What is kept free behind a packet: libsrtp wants room for its longest trailer, whatever it writes.
 const TAILROOM: usize = keyflip_interop::libsrtp::TRAILER;
 
@@ -32,8 +34,8 @@ impl Slots {
     /// The whole of buffer `n`.
     #[inline]
     pub(crate) fn room(&mut self, n: usize) -> &mut [u8] {
-        let at = self.first + n * self.stride;
-        &mut self.memory[at..at + self.stride]
+        let place = self.place(n);
+        &mut self.memory[place]
     }
 
     /// The whole of buffer `n`, and the length of its packet.
@@ -48,6 +50,38 @@ impl Slots {
     pub(crate) fn packet(&mut self, n: usize) -> &mut [u8] {
         let (room, len) = self.slot(n);
         &mut room[..len]
+    }
+
+    /// All buffers, as one arena.
+    #[inline]
+    pub(crate) fn memory(&mut self) -> &mut [u8] {
+        &mut self.memory
+    }
+
+    /// Where buffer `n` is in that.
+    #[inline]
+    pub(crate) fn place(&self, n: usize) -> Range<usize> {
+        let at = self.first + n * self.stride;
+        at..at + self.stride
+    }
+
+    /// Where the packet in buffer `n` is.
+    #[inline]
+    pub(crate) fn packet_place(&self, n: usize) -> Range<usize> {
+        let at = self.first + n * self.stride;
+        at..at + self.lens[n]
+    }
+
+    /// The length of the packet in buffer `n`.
+    #[inline]
+    pub(crate) fn len(&self, n: usize) -> usize {
+        self.lens[n]
+    }
+
+    /// The whole of each buffer.
+    #[inline]
+    pub(crate) fn rooms(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.memory[self.first..].chunks_exact_mut(self.stride)
     }
 
     /// Says how long the packet in buffer `n` has become.

@@ -9,10 +9,12 @@ use keyflip_interop::Protocol;
 const ROOMS: usize = 10;
 /// Participants of a room.
 const ROOM: usize = 10;
+/// Who gets a packet, at most.
+pub(crate) const RECEIVERS: usize = ROOM - 1;
 /// Participants of a thread.
 pub(crate) const PARTICIPANTS: usize = ROOMS * ROOM;
 /// Packets that are received at once, all of one room.
-const BATCH: usize = 40;
+pub(crate) const BATCH: usize = 40;
 
 /// What a participant sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -62,8 +62,8 @@ impl Rooms {
     pub(crate) fn new(config: Config, domain: &Domain) -> Result<Self> {
         let mix = Rc::new(Mix::new());
         let mut entrants = Vec::new();
-        for kernel in ours::KERNELS {
-            let relay = OurRelay::new(domain, config.profile, config.first_key)?;
+        for kernel in ours::kernels() {
+            let relay = OurRelay::new(domain, config.profile, config.first_key, kernel)?;
             entrants.push(entrant(Who::Ours(kernel), config, &mix, Box::new(relay))?);
         }
         let mut visitor = Able { config, mix: Rc::clone(&mix), entrants };
