@@ -42,6 +42,9 @@ pub struct Options {
     /// Runs this scenario only; may be given again
     #[arg(long, value_name = "SCENARIO", value_enum)]
     pub only: Vec<Scenario>,
+    /// Compares with this shared library of libsrtp 2 instead of the one built in
+    #[arg(long, value_name = "FILE")]
+    pub libsrtp: Option<PathBuf>,
 }
 
 /// Runs the command line.

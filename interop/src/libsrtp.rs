@@ -1,6 +1,7 @@
-//! libsrtp 2.3, the C library, as a peer; built from the sources in `srtp2-sys`, with OpenSSL underneath.
+//! libsrtp 2.3, the C library, as a peer; built from the sources in `srtp2-sys`, with OpenSSL underneath. ([`load`] puts
+//! another libsrtp 2 in its place, to measure it; the tests judge by 2.3.)
 //!
-//! All of this package's `unsafe` is here and in `libsrtp/session.rs`. It rests on these invariants:
+//! All of this package's `unsafe` is here and in the modules below. It rests on these invariants:
 //!
 //! 1. The library is initialised once, by `initialise`, before any session exists, and never shut down. Its globals
 //!    (lists of algorithms, debug switches, handlers) are written by that call only, so that sessions on different
@@ -11,6 +12,7 @@
 //! 3. Packets are processed in buffers aligned for the 32-bit words as which the library reads headers, with room
 //!    behind the packet for the longest trailer that the library may write, which is [`TRAILER`] octets;
 //!    [`Session`] checks both.
+//!    Library functions are called by the table of `libsrtp/library.rs`, which is of one library and filled once.
 //! 4. The library subtracts tag and MKI from an SRTP packet's length before it knows that they fit, and then runs
 //!    past the packet; [`Session::unprotect`] refuses such packets first.
 //!
@@ -37,13 +39,15 @@
 //! 9. \* It does not look at the version of a packet, and protects and unprotects any.
 //! 10. \* A rekey forgets which RTP packets of a source were sent or accepted, and remembers the highest alone.
 
+mod library;
 mod session;
 
 use std::ffi::c_int;
 
 use srtp2_sys as sys;
 
-pub use session::{Session, TRAILER, versions};
+pub use library::{load, versions};
+pub use session::{Session, TRAILER};
 
 use crate::{Direction, Peer, PeerConfig, PeerProfile, Protocol};
 

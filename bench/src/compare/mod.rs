@@ -42,7 +42,7 @@ mod who;
 
 use crate::PROFILES;
 use crate::cli::Options;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 use plan::Plan;
 use row::Row;
 use std::fmt::Display;
@@ -56,6 +56,9 @@ use std::io::Write;
 pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(set) = options.kernels {
         ours::choose(set)?;
+    }
+    if let Some(file) = &options.libsrtp {
+        keyflip_interop::libsrtp::load(file).map_err(Error::msg)?;
     }
     let plan = Plan::new(options)?;
     machine::describe()?;

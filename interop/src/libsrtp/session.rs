@@ -1,31 +1,14 @@
 //! A session of libsrtp: its calls, in place. The invariants are those of the module above.
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
 use srtp2_sys as sys;
 
+use super::library::{Library, Protect, Unprotect, library};
 use super::{policy_setters, support};
 use crate::{Direction, PeerConfig, Protocol};
-
-/// The version of libsrtp, and that of the OpenSSL underneath it, as each says it.
-///
-/// # Errors
-///
-/// A version that is not text.
-pub fn versions() -> Result<(String, String), String> {
-    let text = |version: *const c_char| {
-        // SAFETY: both libraries return a constant string of theirs, closed by a zero.
-        let version = unsafe { CStr::from_ptr(version) };
-        version.to_str().map(str::to_owned).map_err(|e| e.to_string())
-    };
-    // SAFETY: takes no arguments, and reads constants.
-    let libsrtp = unsafe { sys::srtp_get_version_string() };
-    // SAFETY: takes the number of the string that is wanted, and reads constants.
-    let openssl = unsafe { openssl_sys::OpenSSL_version(openssl_sys::OPENSSL_VERSION) };
-    Ok((text(libsrtp)?, text(openssl)?))
-}
 
 /// What the library may append to a packet, in octets: `SRTP_MAX_TRAILER_LEN`, and SRTCP's index word.
 pub const TRAILER: usize = sys::SRTP_MAX_TRAILER_LEN as usize + 4;
@@ -36,14 +19,15 @@ const ALIGNMENT: usize = align_of::<u32>();
 /// A function of libsrtp that transforms a packet in place: session, packet, length in and out, whether there is an MKI.
 enum Transform {
     /// `srtp_protect_mki` and `srtp_protect_rtcp_mki`, which also take the number of the key.
-    Protect(unsafe extern "C" fn(sys::srtp_t, *mut c_void, *mut c_int, c_uint, c_uint) -> sys::srtp_err_status_t),
+    Protect(Protect),
     /// `srtp_unprotect_mki` and `srtp_unprotect_rtcp_mki`.
-    Unprotect(unsafe extern "C" fn(sys::srtp_t, *mut c_void, *mut c_int, c_uint) -> sys::srtp_err_status_t),
+    Unprotect(Unprotect),
 }
 
 /// One direction of a libsrtp session, whose sources come into being with their first packet: the library's calls, in
 /// place, with nothing between.
 pub struct Session {
+    library: &'static Library,
     session: sys::srtp_t,
     /// The fewest octets that an SRTP packet has (invariant 4).
     least: usize,
@@ -64,17 +48,17 @@ impl Session {
         config.check()?;
         support(config.profile, Protocol::Rtp)?;
         support(config.profile, Protocol::Rtcp)?;
-        initialise()?;
+        let library = initialise()?;
         let mut session: sys::srtp_t = ptr::null_mut();
         let status = with_policy(config, any_ssrc(config.direction), |policy| {
             // SAFETY: the library is initialised; `session` is a place for the new pointer; `policy` is valid during
             // this call, and the library copies or derives from it all that it keeps.
-            unsafe { sys::srtp_create(&raw mut session, policy) }
+            unsafe { (library.create)(&raw mut session, policy) }
         })?;
         check("srtp_create", status)?;
         // The fixed header has 12 octets; the library itself checks what follows it.
         let least = 12 + config.profile.tag_len(Protocol::Rtp) + config.mki.len();
-        Ok(Self { session, least, use_mki: !config.mki.is_empty() })
+        Ok(Self { library, session, least, use_mki: !config.mki.is_empty() })
     }
 
     /// Protects the packet in the first `len` octets of `buffer`; returns its new length.
@@ -88,9 +72,9 @@ impl Session {
             return Err(format!("a packet to be protected needs {TRAILER} octets behind it"));
         }
         match protocol {
-            Protocol::Rtp => self.in_place("srtp_protect", buffer, len, &Transform::Protect(sys::srtp_protect_mki)),
+            Protocol::Rtp => self.in_place("srtp_protect", buffer, len, &Transform::Protect(self.library.protect)),
             Protocol::Rtcp => {
-                self.in_place("srtp_protect_rtcp", buffer, len, &Transform::Protect(sys::srtp_protect_rtcp_mki))
+                self.in_place("srtp_protect_rtcp", buffer, len, &Transform::Protect(self.library.protect_rtcp))
             }
         }
     }
@@ -106,10 +90,10 @@ impl Session {
             // Invariant 4.
             Protocol::Rtp if len < self.least => Err(format!("an SRTP packet has at least {} octets here", self.least)),
             Protocol::Rtp => {
-                self.in_place("srtp_unprotect", packet, len, &Transform::Unprotect(sys::srtp_unprotect_mki))
+                self.in_place("srtp_unprotect", packet, len, &Transform::Unprotect(self.library.unprotect))
             }
             Protocol::Rtcp => {
-                self.in_place("srtp_unprotect_rtcp", packet, len, &Transform::Unprotect(sys::srtp_unprotect_rtcp_mki))
+                self.in_place("srtp_unprotect_rtcp", packet, len, &Transform::Unprotect(self.library.unprotect_rtcp))
             }
         }
     }
@@ -125,7 +109,7 @@ impl Session {
         let status = with_policy(config, any_ssrc(config.direction), |policy| {
             // SAFETY: the session is live and ours alone (invariant 2); `policy` is valid during this call, and the
             // library copies or derives from it all that it keeps.
-            unsafe { sys::srtp_update(session, policy) }
+            unsafe { (self.library.update)(session, policy) }
         })?;
         check("srtp_update", status)?;
         self.least = 12 + config.profile.tag_len(Protocol::Rtp) + config.mki.len();
@@ -156,7 +140,7 @@ impl Session {
     fn has_stream(&mut self, ssrc: u32) -> bool {
         let mut roc = 0;
         // SAFETY: the session is live and ours alone (invariant 2); `roc` is a place for the answer.
-        let status = unsafe { sys::srtp_get_stream_roc(self.session, ssrc, &raw mut roc) };
+        let status = unsafe { (self.library.stream_roc)(self.session, ssrc, &raw mut roc) };
         status == sys::srtp_err_status_t_srtp_err_status_ok
     }
 
@@ -170,11 +154,11 @@ impl Session {
         let status = with_policy(config, source, |policy| {
             // SAFETY: the session is live and ours alone (invariant 2); `policy` is valid during this call, and the
             // library copies or derives from it all that it keeps.
-            unsafe { sys::srtp_add_stream(session, policy) }
+            unsafe { (self.library.add_stream)(session, policy) }
         })?;
         check("srtp_add_stream", status)?;
         // SAFETY: the session is live and ours alone (invariant 2); the other arguments are numbers.
-        let status = unsafe { sys::srtp_set_stream_roc(self.session, ssrc, roc) };
+        let status = unsafe { (self.library.set_stream_roc)(self.session, ssrc, roc) };
         check("srtp_set_stream_roc", status)
     }
 }
@@ -182,7 +166,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // SAFETY: `srtp_create` made the session, nobody else has it, and it is not used after this (invariant 2).
-        let status = unsafe { sys::srtp_dealloc(self.session) };
+        let status = unsafe { (self.library.dealloc)(self.session) };
         if let Err(error) = check("srtp_dealloc", status) {
             // There is no caller to tell, and a panic while another one unwinds would abort the test run.
             assert!(std::thread::panicking(), "{error}");
@@ -273,13 +257,15 @@ fn check(call: &str, status: sys::srtp_err_status_t) -> Result<(), String> {
     Err(format!("{call}: {} ({status})", name.copied().unwrap_or("unknown status")))
 }
 
-/// Initialises the library, the first time it is called.
-fn initialise() -> Result<(), String> {
+/// The library that is called, initialised the first time.
+fn initialise() -> Result<&'static Library, String> {
     static STATUS: OnceLock<sys::srtp_err_status_t> = OnceLock::new();
+    let library = library();
     // SAFETY: `srtp_init` takes no arguments and writes the library's globals; `OnceLock` lets one thread run it once,
     // and whoever wants a session waits here until it is done (invariant 1).
-    let status = STATUS.get_or_init(|| unsafe { sys::srtp_init() });
-    check("srtp_init", *status)
+    let status = STATUS.get_or_init(|| unsafe { (library.init)() });
+    check("srtp_init", *status)?;
+    Ok(library)
 }
 
 #[cfg(test)]
@@ -311,12 +297,5 @@ mod tests {
         assert!(protect(&mut buffer.0[2..]).unwrap_err().contains("aligned"));
         assert!(protect(&mut buffer.0[4..4 + 20 + TRAILER - 1]).unwrap_err().contains("behind"));
         assert_eq!(protect(&mut buffer.0[4..4 + 20 + TRAILER]), Ok(30));
-    }
-
-    #[test]
-    fn both_libraries_say_their_versions() {
-        let (libsrtp, openssl) = versions().unwrap();
-        assert!(libsrtp.starts_with("libsrtp"), "{libsrtp}");
-        assert!(openssl.starts_with("OpenSSL"), "{openssl}");
     }
 }

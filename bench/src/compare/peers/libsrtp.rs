@@ -16,7 +16,7 @@ impl Peer for Libsrtp {
 
     fn version() -> Result<String> {
         let (libsrtp, openssl) = versions().map_err(Error::msg)?;
-        Ok(format!("{libsrtp}, {openssl}"))
+        Ok(format!("{libsrtp}, {}", openssl.as_deref().unwrap_or("not with OpenSSL")))
     }
 
     fn context(keys: &Keys, direction: Direction) -> Result<Session> {
