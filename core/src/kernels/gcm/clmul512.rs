@@ -34,14 +34,16 @@ pub(super) fn tag<const MIDDLE: usize>(
     });
     let mut sums = steps.next(_mm512_setzero_si512(), first);
     from = from.wrapping_add(WIDE * group);
+    let none = Ends::none();
     while layout.quads > GROUP {
         layout.take_whole();
         // SAFETY: only ciphertext is in a group between the first and the last.
-        sums = steps.next(sums, unsafe { read(from, &Ends::none()) });
+        sums = steps.next(sums, unsafe { read(from, &none) });
         from = from.wrapping_add(WIDE * GROUP);
     }
+    let ends = none.and_last(&layout, lengths);
     // SAFETY: the masks leave out what is not the ciphertext's.
-    sums = steps.next(sums, unsafe { read(from, &Ends::none().and_last(&layout, lengths)) });
+    sums = steps.next(sums, unsafe { read(from, &ends) });
     masked::<MIDDLE>(&key.keys.schedule, block, Steps::end(&key.powers, sums))
 }
 
