@@ -36,7 +36,7 @@
 //! The modules stand on floors, and import from floors below only (`tests/house.rs` checks it):
 //!
 //! ```text
-//!   model                                        what model checking sees, built for it alone
+//!   model  internals                             what model checking sees, what benches of kernels see: each built for it alone
 //!   session  inbound  outbound  info             what users hold
 //!   protect  unprotect                           the two paths
 //!   context                                      one direction: keys, streams, policy
@@ -45,7 +45,7 @@
 //!   policy  counters
 //!   keys                                         session keys, key rings
 //!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)
-//!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (scrub wiped)
+//!   wire/ (rtp rtcp)  buffer  replay             kernels/ (choice cpu aes gcm scrub wiped)
 //!   index  secret
 //!   error  primitive
 //! ```

@@ -105,5 +105,5 @@ impl Drop for GcmKey {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix, not(miri)))]
 mod tests;
