@@ -36,8 +36,9 @@
 //! The modules stand on floors, and import from floors below only (`tests/house.rs` checks it):
 //!
 //! ```text
-//!   model                                        what model checking sees, built for it alone
+//!   model  internals                             what model checking sees, what benches of kernels see: each built for it alone
 //!   keying/ (dtls sdes)                          where keys come from
+//!   parallel  batch  fanout                      many packets at a time
 //!   session  held  inbound  outbound  info       what users hold
 //!   protect  unprotect                           the two paths
 //!   context                                      one direction: keys, streams, policy
@@ -48,7 +49,7 @@
 //!   keys                                         session keys, key rings
 //!   crypto/ (profile aes kdf aes_cm hmac gcm     epoch/ (domain readers reclaimer timers events published slots)
 //!            suites)                             secret  event
-//!   wire/ (rtp rtcp)  classify  buffer  replay   kernels/ (aes sha1 scrub vault)
+//!   wire/ (rtp rtcp)  classify  buffer  replay   kernels/ (choice cpu aes gcm sha1 scrub vault)
 //!   index  id
 //!   error  primitive
 //! ```

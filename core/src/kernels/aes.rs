@@ -197,5 +197,5 @@ impl Run {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix, not(miri)))]
 mod tests;

@@ -96,14 +96,10 @@ impl Kernels {
 
     #[cold]
     fn choose() -> Self {
-        #[cfg(test)]
-        if let Some(set) = tests::asked_for() {
-            set.set();
-            return set;
-        }
-        let best = Self::ALL.into_iter().rev().find(|set| set.is_available()).unwrap_or(Self::Portable);
-        best.set();
-        best
+        let best = || Self::ALL.into_iter().rev().find(|set| set.is_available()).unwrap_or(Self::Portable);
+        let chosen = asked_for().unwrap_or_else(best);
+        chosen.set();
+        chosen
     }
 
     fn set(self) {
@@ -149,11 +145,20 @@ impl FromStr for Kernels {
     }
 }
 
+/// The library reads no environment.
+#[cfg(not(test))]
+const fn asked_for() -> Option<Kernels> {
+    None
+}
+
+#[cfg(test)]
+use tests::asked_for;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The set that the environment asks this crate's own tests to use. The library itself reads no environment.
+    /// The set that the environment asks this crate's own tests to use.
     pub(super) fn asked_for() -> Option<Kernels> {
         let name = std::env::var("KEYFLIP_KERNELS").ok()?;
         let set = name.parse::<Kernels>().unwrap_or_else(|error| panic!("KEYFLIP_KERNELS: {error}"));

@@ -23,26 +23,15 @@ use zeroize::Zeroize;
 /// How many powers of its key GHASH keeps.
 const POWERS: usize = 8;
 
-/// The powers of a key that its engine has asked for, the highest first. The last ones are 4, 3, 2 and 1.
+/// The powers of a key, the highest first.
 #[repr(align(16))]
 struct Powers([[u8; BLOCK]; POWERS]);
 
 impl Powers {
-    /// For groups of eight blocks.
-    const OF_BLOCKS: [usize; POWERS] = [8, 7, 6, 5, 4, 3, 2, 1];
-    /// For groups of four quads. The fifth is there since there is room.
-    const OF_QUADS: [usize; POWERS] = [16, 12, 8, 5, 4, 3, 2, 1];
-
-    /// Where the power `exponent` of [`Self::OF_BLOCKS`] lies, and the lower ones after it. Those up to 4 are in both.
+    /// Where the power `exponent` lies, and the lower ones after it.
     #[inline(always)]
     fn from(&self, exponent: usize) -> *const u8 {
         self.0.as_ptr().wrapping_add(POWERS - exponent).cast()
-    }
-
-    /// Where the power `4 * number` of [`Self::OF_QUADS`] lies.
-    #[inline(always)]
-    fn step(&self, number: usize) -> *const u8 {
-        self.0.as_ptr().wrapping_add(if number == 1 { 4 } else { 4 - number }).cast()
     }
 }
 
@@ -62,12 +51,8 @@ impl GcmKey {
     pub(crate) fn expand(&mut self, key: &[u8]) -> Option<()> {
         self.keys.expand(key)?;
         let (schedule, powers) = (&self.keys.schedule, &mut self.powers);
-        let exponents = match self.keys.engine {
-            Engine::Vaes512(_) => Powers::OF_QUADS,
-            Engine::Ni(_) | Engine::Vaes256(_) => Powers::OF_BLOCKS,
-        };
         // SAFETY: every engine's witness says that the processor has AES-NI and PCLMULQDQ.
-        by_key_size!(self.keys.size, MIDDLE => unsafe { clmul128::fill::<MIDDLE>(schedule, exponents, powers) });
+        by_key_size!(self.keys.size, MIDDLE => unsafe { clmul128::fill::<MIDDLE>(schedule, powers) });
         Some(())
     }
 
@@ -120,5 +105,5 @@ impl Drop for GcmKey {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix, not(miri)))]
 mod tests;

@@ -7,7 +7,7 @@ mod choice;
 pub(crate) mod cpu;
 #[cfg(target_arch = "x86_64")]
 mod gcm;
-#[cfg(all(test, unix, not(miri)))]
+#[cfg(all(test, target_arch = "x86_64", unix, not(miri)))]
 pub(crate) mod guarded;
 #[cfg(not(target_arch = "x86_64"))]
 mod nowhere;

@@ -14,6 +14,16 @@ impl Engine {
     pub(crate) const fn of(_: Kernels) -> Option<Self> {
         None
     }
+
+    #[cfg(feature = "internals")]
+    pub(crate) const fn name(self) -> &'static str {
+        match self {}
+    }
+
+    #[cfg(feature = "internals")]
+    pub(crate) fn available() -> impl Iterator<Item = Self> {
+        core::iter::empty()
+    }
 }
 
 /// No round keys.

@@ -147,7 +147,7 @@ impl List {
 /// The powers of its key that GHASH keeps, and whether it keeps companions of theirs.
 fn kept() -> (&'static [u32], bool) {
     match Kernels::active() {
-        Kernels::Avx512 => (&[1, 2, 3, 4, 5, 8, 12, 16], false),
+        Kernels::Avx512 => (&[1, 2, 3, 4, 5, 6, 7, 8], false),
         Kernels::Portable => {
             // Processors without carry-less multiplication keep the first power alone.
             #[cfg(target_arch = "x86_64")]

@@ -11,23 +11,20 @@ use core::arch::x86_64::{
 
 /// Fills in the powers of the hash key `E(K, 0)`.
 #[target_feature(enable = "aes,pclmulqdq,sse4.1,ssse3")]
-pub(super) fn fill<const MIDDLE: usize>(schedule: &Schedule, exponents: [usize; POWERS], powers: &mut Powers) {
+pub(super) fn fill<const MIDDLE: usize>(schedule: &Schedule, powers: &mut Powers) {
     let mut zero = [_mm_setzero_si128()];
     encrypt::<MIDDLE, 1>(schedule, &mut zero);
     let [key] = zero.map(|block| number(turned(block)));
     // Times x, and x^128 is x^127 + x^126 + x^121 + 1.
     let carry = (key >> 127).wrapping_neg() & ((0xc2 << 120) | 1);
     let key = of_number((key << 1) ^ carry);
-    let (mut power, mut exponent) = (key, 1);
-    for (place, wanted) in powers.0.iter_mut().zip(exponents).rev() {
-        while exponent < wanted {
-            let mut product = Product::zero();
-            product.add(power, key);
-            power = product.reduce();
-            exponent += 1;
-        }
+    let mut power = key;
+    for place in powers.0.iter_mut().rev() {
         // SAFETY: a block's room.
         unsafe { _mm_storeu_si128(place.as_mut_ptr().cast(), power) };
+        let mut product = Product::zero();
+        product.add(power, key);
+        power = product.reduce();
     }
 }
 
@@ -48,7 +45,7 @@ pub(super) fn load(block: &[u8; BLOCK]) -> __m128i {
 /// The block that ends what is hashed: both lengths in bits.
 #[inline]
 #[target_feature(enable = "ssse3")]
-pub(super) fn lengths(additional: usize, ciphertext: usize) -> __m128i {
+pub(super) fn lengths([additional, ciphertext]: [usize; 2]) -> __m128i {
     let bits = |octets: usize| u128::from(8 * octets as u64);
     of_number((bits(additional) << 64) | bits(ciphertext))
 }
@@ -159,7 +156,7 @@ pub(super) fn tag<const MIDDLE: usize>(
     let (blocks, part) = ciphertext.as_chunks();
     hash.absorb_whole(blocks);
     hash.absorb_part(part);
-    hash.absorb(lengths(additional.len(), ciphertext.len()));
+    hash.absorb(lengths([additional.len(), ciphertext.len()]));
     masked::<MIDDLE>(&key.keys.schedule, block, hash.carry)
 }
 

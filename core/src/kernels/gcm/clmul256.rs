@@ -30,7 +30,7 @@ pub(super) fn tag<const MIDDLE: usize>(
     absorb_pairs(&mut hash, pairs);
     hash.absorb_whole(last);
     hash.absorb_part(part);
-    hash.absorb(lengths(additional.len(), ciphertext.len()));
+    hash.absorb(lengths([additional.len(), ciphertext.len()]));
     masked::<MIDDLE>(&key.keys.schedule, block, hash.carry)
 }
 

@@ -2,9 +2,11 @@
 //!
 //! 1. What is hashed is laid out from the end: the last block of the last quad is that of the lengths, and the last of the additional data comes right
 //!    before the ciphertext. Masks leave out the places before the first block, and the end of a last block that is a part.
-//! 2. Each of the four places of a quad is summed up by itself: a step multiplies by the fourth power. So no step waits for the sum of the four, which
-//!    only the end takes, after it has multiplied each place by the power it still lacks.
-//! 3. Up to four quads are a group, reduced once: steps of 4, 8, 12 and 16 powers. The first group is the one that may have fewer quads.
+//! 2. Up to four quads are a group, reduced once. The first group is the one that may have fewer.
+//! 3. A packet of one group is hashed by [`Alone`]: each block is multiplied by its power of up to 16, and the four places of the sum are added up. That
+//!    takes the least time for one packet.
+//! 4. In a longer one each of the four places is summed up by itself: a quad is a step of four powers, a group four of them. So no group waits for the
+//!    sum of the four places, which only the end takes, after it has multiplied each by the power it still lacks.
 
 use super::product::Product4;
 use super::{BLOCK, Powers};
@@ -12,7 +14,8 @@ use crate::kernels::aes::vaes512::{WIDE, first_octets};
 use core::arch::x86_64::{
     __m128i, __m512i, _mm_loadu_si128, _mm_xor_si128, _mm256_castsi256_si128, _mm256_extracti128_si256,
     _mm256_xor_si256, _mm512_broadcast_i32x4, _mm512_castsi512_si256, _mm512_extracti64x4_epi64, _mm512_loadu_si512,
-    _mm512_maskz_broadcast_i32x4, _mm512_set_epi32, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_xor_si512,
+    _mm512_mask_blend_epi64, _mm512_maskz_broadcast_i32x4, _mm512_set_epi32, _mm512_setzero_si512, _mm512_shuffle_epi8,
+    _mm512_shuffle_i64x2, _mm512_xor_si512,
 };
 
 /// Blocks of a quad.
@@ -45,47 +48,56 @@ macro_rules! by_group {
 }
 pub(super) use by_group;
 
-/// What sums are multiplied by.
-pub(super) struct Steps {
-    /// By the powers 4, 8, 12 and 16.
-    steps: [__m512i; GROUP],
-    /// By the powers 4, 3, 2 and 1, each in its place.
-    end: __m512i,
+/// The powers for the quads of an only group, those of the last quad first.
+pub(super) struct Alone<const N: usize>([__m512i; N]);
+
+impl<const N: usize> Alone<N> {
+    #[inline]
+    #[target_feature(enable = "avx512f,vpclmulqdq")]
+    pub(super) fn load(powers: &Powers) -> Self {
+        let (last, before, eighth) = (four(powers, 4), four(powers, 8), one(powers, 8));
+        let mut all = [last; N];
+        for (number, power) in all.iter_mut().enumerate() {
+            *power = match number {
+                0 => last,
+                1 => before,
+                2 => product(last, eighth),
+                _ => product(before, eighth),
+            };
+        }
+        Self(all)
+    }
+
+    /// The hash.
+    #[inline]
+    #[target_feature(enable = "avx512f,vpclmulqdq")]
+    pub(super) fn hash(&self, quads: [__m512i; N]) -> __m128i {
+        let mut sum = Product4::zero();
+        for (quad, powers) in quads.into_iter().zip(self.0.iter().rev()) {
+            sum.add(quad, *powers);
+        }
+        added_up(sum.reduce())
+    }
 }
+
+/// The powers 4, 8, 12 and 16, four times each: by those a sum steps on.
+pub(super) struct Steps([__m512i; GROUP]);
 
 impl Steps {
     #[inline]
-    #[target_feature(enable = "avx512f")]
-    pub(super) fn load(powers: &Powers) -> Self {
-        let mut steps = [_mm512_setzero_si512(); GROUP];
-        for (number, step) in (1..).zip(&mut steps) {
-            // SAFETY: one of the powers.
-            *step = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(powers.step(number).cast()) });
-        }
-        // SAFETY: the last four powers.
-        let end = unsafe { _mm512_loadu_si512(powers.from(QUAD).cast()) };
-        Self { steps, end }
-    }
-
-    /// The sums of the first group.
-    #[inline]
     #[target_feature(enable = "avx512f,vpclmulqdq")]
-    pub(super) fn first<const N: usize>(&self, quads: [__m512i; N]) -> __m512i {
-        let (mut sum, mut last) = (Product4::zero(), _mm512_setzero_si512());
-        for (number, quad) in quads.into_iter().enumerate() {
-            match (N - 1).checked_sub(number + 1).and_then(|step| self.steps.get(step)) {
-                Some(step) => sum.add(quad, *step),
-                None => last = quad,
-            }
-        }
-        _mm512_xor_si512(sum.reduce(), last)
+    pub(super) fn load(powers: &Powers) -> Self {
+        let (fourth, eighth) = (one(powers, 4), one(powers, 8));
+        let both = product(_mm512_mask_blend_epi64(0xf0, fourth, eighth), eighth);
+        let (twelfth, sixteenth) = (_mm512_shuffle_i64x2::<0>(both, both), _mm512_shuffle_i64x2::<0xff>(both, both));
+        Self([fourth, eighth, twelfth, sixteenth])
     }
 
     /// The sums after one more group.
     #[inline]
     #[target_feature(enable = "avx512f,vpclmulqdq")]
     pub(super) fn next(&self, sums: __m512i, [a, b, c, d]: [__m512i; GROUP]) -> __m512i {
-        let [fourth, eighth, twelfth, sixteenth] = self.steps;
+        let [fourth, eighth, twelfth, sixteenth] = self.0;
         let mut sum = Product4::zero();
         sum.add(a, twelfth);
         sum.add(b, eighth);
@@ -97,13 +109,52 @@ impl Steps {
     /// The hash.
     #[inline]
     #[target_feature(enable = "avx512f,vpclmulqdq")]
-    pub(super) fn end(&self, sums: __m512i) -> __m128i {
-        let mut sum = Product4::zero();
-        sum.add(sums, self.end);
-        let four = sum.reduce();
-        let two = _mm256_xor_si256(_mm512_castsi512_si256(four), _mm512_extracti64x4_epi64::<1>(four));
-        _mm_xor_si128(_mm256_castsi256_si128(two), _mm256_extracti128_si256::<1>(two))
+    pub(super) fn end(powers: &Powers, sums: __m512i) -> __m128i {
+        added_up(product(sums, four(powers, 4)))
     }
+}
+
+/// The power `exponent` and the three below it.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn four(powers: &Powers, exponent: usize) -> __m512i {
+    // SAFETY: four of the powers: the exponent is 4 or 8.
+    unsafe { _mm512_loadu_si512(powers.from(exponent).cast()) }
+}
+
+/// The power `exponent`, four times.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn one(powers: &Powers, exponent: usize) -> __m512i {
+    // SAFETY: one of the powers: the exponent is 4 or 8.
+    _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(powers.from(exponent).cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,vpclmulqdq")]
+fn product(a: __m512i, b: __m512i) -> __m512i {
+    let mut product = Product4::zero();
+    product.add(a, b);
+    product.reduce()
+}
+
+/// The sum of a quad's places.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn added_up(quad: __m512i) -> __m128i {
+    let two = _mm256_xor_si256(_mm512_castsi512_si256(quad), _mm512_extracti64x4_epi64::<1>(quad));
+    _mm_xor_si128(_mm256_castsi256_si128(two), _mm256_extracti128_si256::<1>(two))
+}
+
+/// A whole group that ends with these quads. Quads of nothing before them change no hash.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn whole<const N: usize>(quads: [__m512i; N]) -> [__m512i; GROUP] {
+    let mut group = [_mm512_setzero_si512(); GROUP];
+    for (to, from) in group.iter_mut().rev().zip(quads.into_iter().rev()) {
+        *to = from;
+    }
+    group
 }
 
 /// How a packet is laid out, and how far one is with it.
@@ -138,35 +189,13 @@ impl Layout {
         self.quads = self.quads.saturating_sub(GROUP);
     }
 
-    /// The ends of the first group, after that was taken. `before` is the block before the ciphertext, `lengths` the last one.
+    /// The ends of the first group. `before` is the block before the ciphertext.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    pub(super) fn first_ends(&self, before: __m128i, lengths: __m128i) -> Ends {
+    pub(super) fn first_ends(&self, before: __m128i) -> Ends {
         let place = (self.lead / BLOCK).wrapping_sub(1);
-        let mut ends = self.ends(lengths);
-        ends.first = !first_octets(self.lead);
-        ends.before = _mm512_maskz_broadcast_i32x4(0xf << (4 * (place % QUAD)), before);
-        ends
-    }
-
-    /// The ends of a group after the first, after that was taken.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    pub(super) fn ends(&self, lengths: __m128i) -> Ends {
-        let mut ends = Ends {
-            first: u64::MAX,
-            last: u64::MAX,
-            before: _mm512_setzero_si512(),
-            lengths: _mm512_setzero_si512(),
-            is_last: false,
-        };
-        if self.quads == 0 {
-            let missing = self.ciphertext.next_multiple_of(BLOCK) - self.ciphertext;
-            ends.last = first_octets(WIDE - BLOCK - missing);
-            ends.lengths = _mm512_maskz_broadcast_i32x4(0xf000, lengths);
-            ends.is_last = true;
-        }
-        ends
+        let before = _mm512_maskz_broadcast_i32x4(0xf << (4 * (place % QUAD)), before);
+        Ends { first: !first_octets(self.lead), before, ..Ends::none() }
     }
 }
 
@@ -176,11 +205,27 @@ pub(super) struct Ends {
     last: u64,
     before: __m512i,
     lengths: __m512i,
-    /// The group is the last.
-    pub(super) is_last: bool,
 }
 
 impl Ends {
+    /// Those of a group that is ciphertext and nothing else.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn none() -> Self {
+        let nothing = _mm512_setzero_si512();
+        Self { first: u64::MAX, last: u64::MAX, before: nothing, lengths: nothing }
+    }
+
+    /// The same of the last group. `lengths` is the block behind the ciphertext.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn and_last(mut self, layout: &Layout, lengths: __m128i) -> Self {
+        let missing = layout.ciphertext.next_multiple_of(BLOCK) - layout.ciphertext;
+        self.last = first_octets(WIDE - BLOCK - missing);
+        self.lengths = _mm512_maskz_broadcast_i32x4(0xf000, lengths);
+        self
+    }
+
     /// The mask of the ciphertext in a quad of a group of `N`.
     #[inline(always)]
     pub(super) const fn mask<const N: usize>(&self, number: usize) -> u64 {
@@ -206,7 +251,7 @@ impl Ends {
 /// Four blocks from memory, turned.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn turned(blocks: __m512i) -> __m512i {
+pub(super) fn turned(blocks: __m512i) -> __m512i {
     let (a, b, c, d) = (0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203);
     _mm512_shuffle_epi8(blocks, _mm512_set_epi32(d, c, b, a, d, c, b, a, d, c, b, a, d, c, b, a))
 }
