@@ -140,6 +140,8 @@ fn policy_setters(profile: PeerProfile, protocol: Protocol) -> Result<PolicySour
         }
         (PeerProfile::AeadAes128Gcm, _) => PolicySource::of(sys::srtp_crypto_policy_set_aes_gcm_128_16_auth),
         (PeerProfile::AeadAes256Gcm, _) => PolicySource::of(sys::srtp_crypto_policy_set_aes_gcm_256_16_auth),
+        (PeerProfile::AeadAes128Gcm8, _) => PolicySource::of(sys::srtp_crypto_policy_set_aes_gcm_128_8_auth),
+        (PeerProfile::AeadAes256Gcm8, _) => PolicySource::of(sys::srtp_crypto_policy_set_aes_gcm_256_8_auth),
         (PeerProfile::NullSha1_32, Protocol::Rtp) => PolicySource::null(4),
         (PeerProfile::NullSha1_80, _) | (PeerProfile::NullSha1_32, Protocol::Rtcp) => PolicySource::null(10),
         (PeerProfile::Aes192CmSha1_80 | PeerProfile::Aes192CmSha1_32, _) => {

@@ -83,6 +83,7 @@ fn native(profile: PeerProfile) -> Result<ProtectionProfile, &'static str> {
         PeerProfile::AeadAes128Gcm => Ok(ProtectionProfile::AeadAes128Gcm),
         PeerProfile::AeadAes256Gcm => Ok(ProtectionProfile::AeadAes256Gcm),
         PeerProfile::Aes192CmSha1_80 | PeerProfile::Aes192CmSha1_32 => Err("rtc-srtp has no AES-192 profile"),
+        PeerProfile::AeadAes128Gcm8 | PeerProfile::AeadAes256Gcm8 => Err("rtc-srtp has no GCM tags of 8 octets"),
         PeerProfile::NullSha1_80 | PeerProfile::NullSha1_32 => Err("rtc-srtp has no NULL cipher profile"),
     }
 }
