@@ -44,8 +44,8 @@ impl<'a> Buffer<'a> {
         self.parts(body).1
     }
 
-    /// As [`Self::body`], with the octets before it, and the output behind it.
-    pub(crate) fn parts(&mut self, body: Range<usize>) -> (&[u8], InOutBuf<'_, '_, u8>, &mut [u8]) {
+    /// As [`Self::body`], with the octets before it as they are in the output, and the output behind it.
+    pub(crate) fn parts(&mut self, body: Range<usize>) -> (&mut [u8], InOutBuf<'_, '_, u8>, &mut [u8]) {
         let (packet, room) = self.to.split_at_mut_checked(body.end).unwrap_or_default();
         let (head, to) = packet.split_at_mut_checked(body.start).unwrap_or_default();
         let Some(from) = self.from else {

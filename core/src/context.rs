@@ -62,7 +62,7 @@ impl Control {
     fn derive(&mut self, policy: &Policy, domain: &Domain, master: &MasterKey) -> Result<Arc<SessionKeys>> {
         let id = KeyId(self.next_key);
         let limits = policy.limits.at_most(master.lifetime().unwrap_or(u64::MAX));
-        let key = SessionKeys::derive(policy.spec, master, id, limits, domain.tally())?;
+        let key = SessionKeys::derive(policy.spec, master, id, limits, policy.elements, domain.tally())?;
         self.next_key += 1;
         Ok(key)
     }

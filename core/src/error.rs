@@ -31,6 +31,9 @@ pub enum Error {
     /// The header extension reaches past the end of the packet.
     #[error("header extension reaches past the end of the packet")]
     ExtensionOverrun,
+    /// An element of the header extension reaches past its end (RFC 8285 4.2, 4.3), so that nobody can tell what of it is encrypted.
+    #[error("element of the header extension reaches past its end")]
+    ElementOverrun,
 
     // ---- The peer (or an attacker in its place): well-formed, and not acceptable.
     /// No key in the ring verifies the authentication tag.
@@ -154,6 +157,12 @@ pub enum Error {
     /// A grace of more keys than the ring can hold.
     #[error("grace must be 15 keys at most")]
     BadGrace,
+    /// A header extension id of 0, which is padding (RFC 8285 4.1.2).
+    #[error("header extension ids to encrypt must be 1 to 255")]
+    BadExtensionId,
+    /// Headers cannot be encrypted in a profile without a cipher.
+    #[error("headers can be encrypted in profiles with a cipher only")]
+    NoHeaderCipher,
     /// A bound of 0 streams, or of more than 2^24.
     #[error("stream bound must be 1 to 2^24")]
     BadStreamBound,
@@ -178,11 +187,14 @@ impl Error {
     #[must_use]
     pub const fn fault(self) -> Fault {
         use Error::{
-            AuthenticationFailed, CsrcOverrun, ExtensionOverrun, KeyExpired, NoKey, PacketTooLong, PacketTooShort,
-            Replayed, SrtcpIndexExhausted, TooOld, UnencryptedSrtcp, UnknownMki, UnknownSsrc, UnsupportedVersion,
+            AuthenticationFailed, CsrcOverrun, ElementOverrun, ExtensionOverrun, KeyExpired, NoKey, PacketTooLong,
+            PacketTooShort, Replayed, SrtcpIndexExhausted, TooOld, UnencryptedSrtcp, UnknownMki, UnknownSsrc,
+            UnsupportedVersion,
         };
         match self {
-            PacketTooShort | PacketTooLong | UnsupportedVersion | CsrcOverrun | ExtensionOverrun => Fault::Packet,
+            PacketTooShort | PacketTooLong | UnsupportedVersion | CsrcOverrun | ExtensionOverrun | ElementOverrun => {
+                Fault::Packet
+            }
             AuthenticationFailed | Replayed | TooOld | UnknownMki | UnencryptedSrtcp | UnknownSsrc => Fault::Peer,
             NoKey | KeyExpired | SrtcpIndexExhausted => Fault::Key,
             _ => Fault::Caller,

@@ -74,7 +74,8 @@ impl<'a> Target<'a> {
         if let Some((header, body)) = self.output.split_at_mut_checked(self.header.len()) {
             header.copy_from_slice(self.header);
             let (body, room) = body.split_at_mut_checked(payload.len()).unwrap_or_default();
-            sealed = ready.encrypt_parts(self.header, (self.prefix, rest), body, room);
+            ready.encrypt_elements(header);
+            sealed = ready.encrypt_parts(header, (self.prefix, rest), body, room);
         }
         ready.put_clear(self.output);
         if sealed {

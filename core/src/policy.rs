@@ -1,9 +1,12 @@
 //! What a context is told when it is made, and keeps to.
 
+mod headers;
+
 use crate::crypto::profile::{CipherKind, Profile, Spec};
 use crate::error::{Error, Result};
 use crate::keys::{KeyLifetime, Limits, MAX_KEYS};
 use crate::replay::WINDOWS;
+use crate::wire::extension::Selected;
 use core::time::Duration;
 
 /// How long packets in flight under replaced keys are still accepted (P3).
@@ -130,6 +133,10 @@ pub(crate) struct Policy {
     pub(crate) outbound_roc: RocOnRekey,
     pub(crate) retransmission: bool,
     pub(crate) limits: Limits,
+    /// Something is done to headers. Made by [`Self::check`].
+    pub(crate) changes_headers: bool,
+    /// Elements of header extensions that are encrypted.
+    pub(crate) elements: Selected,
 }
 
 impl Policy {
@@ -147,12 +154,15 @@ impl Policy {
             outbound_roc: RocOnRekey::Keep,
             retransmission: false,
             limits: Limits { hard: KeyLifetime::MAX, soft: KeyLifetime::NONE },
+            changes_headers: false,
+            elements: Selected::NONE,
         }
     }
 
     /// # Errors
     ///
-    /// [`Error::BadReplayWindow`], [`Error::BadStreamBound`], [`Error::BadKeyLifetime`], [`Error::CannotProbe`].
+    /// [`Error::BadReplayWindow`], [`Error::BadStreamBound`], [`Error::BadKeyLifetime`], [`Error::CannotProbe`]; [`Error::BadExtensionId`],
+    /// [`Error::NoHeaderCipher`].
     pub(crate) fn check(self) -> Result<Self> {
         const MOST_STREAMS: usize = 1 << 24;
         if !WINDOWS.contains(&self.srtp_window) || !WINDOWS.contains(&self.srtcp_window) {
@@ -165,7 +175,12 @@ impl Policy {
             return Err(Error::CannotProbe);
         }
         self.limits.hard.check()?;
-        Ok(self)
+        self.elements.check()?;
+        let changes_headers = !self.elements.is_empty();
+        if changes_headers && matches!(self.spec.cipher, CipherKind::Null) {
+            return Err(Error::NoHeaderCipher);
+        }
+        Ok(Self { changes_headers, ..self })
     }
 
     pub(crate) const fn is_authenticated(&self) -> bool {

@@ -265,6 +265,8 @@ pub struct PeerConfig {
     pub direction: Direction,
     /// The replay window in packets: a multiple of 64, from 64 to 16384.
     pub window: usize,
+    /// The ids of the header extension elements that are encrypted (RFC 6904).
+    pub encrypted_ids: Vec<u8>,
 }
 
 impl PeerConfig {
@@ -273,13 +275,20 @@ impl PeerConfig {
 
     /// A session with these keys, no MKI, and a replay window of [`PeerConfig::WINDOW`] packets.
     pub fn new(profile: PeerProfile, key: &[u8], salt: &[u8], direction: Direction) -> Self {
-        Self { profile, key: key.to_vec(), salt: salt.to_vec(), mki: Vec::new(), direction, window: Self::WINDOW }
+        let (key, salt, mki, encrypted_ids) = (key.to_vec(), salt.to_vec(), Vec::new(), Vec::new());
+        Self { profile, key, salt, mki, direction, window: Self::WINDOW, encrypted_ids }
     }
 
     /// The same session with an MKI.
     #[must_use]
     pub fn with_mki(self, mki: &[u8]) -> Self {
         Self { mki: mki.to_vec(), ..self }
+    }
+
+    /// The same session with encrypted header extension elements.
+    #[must_use]
+    pub fn with_encrypted_ids(self, ids: &[u8]) -> Self {
+        Self { encrypted_ids: ids.to_vec(), ..self }
     }
 
     /// The same session from the other end.

@@ -105,6 +105,9 @@ impl RtcPeer {
         if !config.mki.is_empty() {
             return Err(NO_MKI.to_owned());
         }
+        if !config.encrypted_ids.is_empty() {
+            return Err("rtc-srtp encrypts no header extensions".to_owned());
+        }
         let provider = crypto::default_provider().map_err(|e| e.to_string())?;
         let context = Context::new(
             &config.key,

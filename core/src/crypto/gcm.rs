@@ -61,7 +61,7 @@ impl AesGcm {
 
     pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
         let place = &mut self.keys;
-        with_session_key(prf, labels, key_len, |key| Keys::expand_in(place, key, prf.engine()))?;
+        with_session_key(prf, labels.encryption, key_len, |key| Keys::expand_in(place, key, prf.engine()))?;
         let (salt, _) = self.salt.split_at_mut(SALT_LEN);
         prf.derive(labels.salting, salt);
         Ok(())
