@@ -35,10 +35,10 @@
 //! 8. \* While the highest index of a source is at most 2^15 it places every sequence number in rollover 0, where
 //!    RFC 3711's estimate can also be rollover -1: it accepts a jump of more than 2^15 then.
 //! 9. \* It does not look at the version of a packet, and protects and unprotects any.
-//! 10. \* It encrypts elements of header extensions of the one-byte form alone, and refuses packets with any other
+//! 10. \* A rekey forgets which RTP packets of a source were sent or accepted, and remembers the highest alone.
+//! 11. It encrypts elements of header extensions of the one-byte form alone, and refuses packets with any other
 //!     extension where it is to encrypt some; over padding between elements its keystream stands still, where
-//!     RFC 6904's goes on.
-//! 11. \* A rekey forgets which RTP packets of a source were sent or accepted, and remembers the highest alone.
+//!     RFC 6904's goes on. `tests/keyflip_peers.rs` proves it.
 
 mod session;
 

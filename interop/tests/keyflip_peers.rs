@@ -390,7 +390,7 @@ mod rtc {
 #[cfg(feature = "libsrtp")]
 mod libsrtp {
     use super::*;
-    use keyflip::SrtcpEncryption;
+    use keyflip::{HeaderKeystream, SrtcpEncryption};
     use keyflip_interop::packets::Extension;
 
     #[test]
@@ -599,7 +599,8 @@ mod libsrtp {
             let (mut keyflip, mut libsrtp) =
                 (Keyflip::open(&config), PeerKind::Libsrtp.open(&config).expect("a sender"));
             let receive = config.facing(Direction::Receive);
-            let (mut takes, mut taken) = (Keyflip::open(&receive), PeerKind::Libsrtp.open(&receive).expect("a receiver"));
+            let (mut takes, mut taken) =
+                (Keyflip::open(&receive), PeerKind::Libsrtp.open(&receive).expect("a receiver"));
             for seq in 0..200u16 {
                 // Elements one behind the other, and padding after the last.
                 let mut body = Vec::new();
