@@ -59,6 +59,16 @@ impl<'a> Buffer<'a> {
         (head, both, room)
     }
 
+    /// Carries the first `len` octets of the packet to the output, and gives that.
+    pub(crate) fn carried(&mut self, len: usize) -> &mut [u8] {
+        if let Some(from) = self.from {
+            for (to, from) in self.to.iter_mut().zip(from).take(len) {
+                *to = *from;
+            }
+        }
+        self.to
+    }
+
     /// The output.
     pub(crate) const fn output(&mut self) -> &mut [u8] {
         self.to

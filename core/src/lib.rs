@@ -48,7 +48,7 @@
 //!   keys                                         session keys, key rings
 //!   crypto/ (profile aes kdf aes_cm header hmac  epoch/ (domain readers reclaimer timers events published slots)
 //!            gcm suites)                         secret  event
-//!   wire/ (rtp rtcp extension)  classify  buffer  replay   kernels/ (aes sha1 scrub vault)
+//!   wire/ (rtp rtcp extension cryptex)  classify  buffer  replay   kernels/ (aes sha1 scrub vault)
 //!   index  id
 //!   error  primitive
 //! ```
@@ -133,6 +133,7 @@ pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};
 pub use stream::TrackInfo;
+pub use wire::cryptex::Cryptex;
 pub use wire::extension::HeaderKeystream;
 pub use wire::{MAX_PACKET_LEN, Protocol};
 

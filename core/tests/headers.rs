@@ -1,12 +1,13 @@
-//! Headers that are encrypted: elements of header extensions (RFC 6904), held against a model that knows the elements because it made them.
+//! Headers that are encrypted: elements of header extensions (RFC 6904), held against a model that knows the elements because it made them, and
+//! Cryptex (RFC 9335), against one that moves octets about.
 
 mod common;
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use common::*;
 use keyflip::{
-    Error, HeaderKeystream, Outgoing, Profile, Received, Session, SessionBuilder, Target, fanout, protect_batch,
-    unprotect_batch,
+    Cryptex, Error, HeaderKeystream, Outgoing, Profile, Received, Session, SessionBuilder, Target, fanout,
+    protect_batch, unprotect_batch,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -54,6 +55,17 @@ fn cm_keystream(master: &Key, (key_label, salt_label): (u8, u8), seq: u16, len: 
     let (key, salt) = (derive(key_label, master.key.len()), derive(salt_label, master.salt.len()));
     let iv = salt_number(&salt) ^ u128::from(SSRC) << 64 ^ u128::from(seq) << 16;
     keystream(&key, iv, len)
+}
+
+/// What the payload of a packet meets: RFC 3711 4.1.1, RFC 7714 8.1.
+fn payload_keystream(profile: Profile, master: &Key, seq: u16, len: usize) -> Vec<u8> {
+    if !is_gcm(profile) {
+        return cm_keystream(master, (0, 2), seq, len);
+    }
+    let derive = |label: u8, len| keystream(&master.key, salt_number(&master.salt) ^ u128::from(label) << 64, len);
+    let (key, salt) = (derive(0, master.key.len()), derive(2, master.salt.len()));
+    let iv = salt_number(&salt) ^ u128::from(SSRC) << 80 ^ u128::from(seq) << 32;
+    keystream(&key, iv + 2, len)
 }
 
 // ---- Packets.
@@ -311,4 +323,151 @@ fn p11_headers_that_cannot_be_encrypted_are_refused_when_a_session_is_made() {
     assert_eq!(built(Profile::NullSha1_80, &[3]), Err(Error::NoHeaderCipher));
     assert_eq!(built(Profile::NullSha1_80, &[]), Ok(()));
     assert_eq!(built(Profile::AeadAes256Gcm, &[1, 255]), Ok(()));
+}
+
+// ---- Cryptex.
+
+/// A packet with any header that Cryptex can carry, and the length of its header.
+fn any_header() -> impl Strategy<Value = (Extended, bool)> {
+    let few_csrcs = prop_oneof![Just(0usize), 1..=15usize];
+    (extended(), few_csrcs, any::<bool>()).prop_map(|(mut packet, csrcs, has_extension)| {
+        packet.csrcs.resize(csrcs, 0x0102_0304);
+        (packet, has_extension)
+    })
+}
+
+/// The plain packet, what a receiver has of it, and what of the packet is sent before the tag.
+fn model(profile: Profile, key: &Key, seq: u16, (packet, has_extension): &(Extended, bool)) -> [Vec<u8>; 3] {
+    let mut rtp = packet.rtp(seq);
+    let fixed = if packet.two_byte { [0xc2, 0xde] } else { [0xc0, 0xde] };
+    let (plain, received) = if *has_extension {
+        (rtp.build(), rtp.build())
+    } else {
+        rtp.extension = None;
+        let plain = rtp.build();
+        rtp.extension = Some((0xbede, Vec::new()));
+        let received = if packet.csrcs.is_empty() { plain.clone() } else { rtp.build() };
+        (plain, received)
+    };
+    let id = if *has_extension { fixed } else { [0xc0, 0xde] };
+    let (mut sent, csrcs) = (received.clone(), 4 * packet.csrcs.len());
+    let hides = csrcs > 0 || *has_extension;
+    if hides {
+        sent[12 + csrcs..14 + csrcs].copy_from_slice(&id);
+    }
+    let clear = |at: &usize| if hides { (12 + csrcs..16 + csrcs).contains(at) } else { false };
+    let encrypted: Vec<usize> = (12..sent.len()).filter(|at| !clear(at)).collect();
+    for (at, octet) in encrypted.iter().zip(payload_keystream(profile, key, seq, encrypted.len())) {
+        sent[*at] ^= octet;
+    }
+    [plain, received, sent]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn rfc9335_headers_are_encrypted_alone_in_batches_and_in_fan_outs(
+        packets in vec(any_header(), 1..12),
+        (profile, mki_len) in select(PROFILES.to_vec()),
+        policy in select(vec![Cryptex::Enabled, Cryptex::Required]),
+        bit: usize,
+    ) {
+        let key = Key::nth(profile, 1, mki_len);
+        let open = || session(&key, profile, &|builder| builder.cryptex(policy));
+        let models: Vec<[Vec<u8>; 3]> = (1..).zip(&packets).map(|(seq, packet)| model(profile, &key, seq, packet)).collect();
+        let plain: Vec<(Vec<u8>, usize)> = (packets.iter().zip(&models))
+            .map(|((packet, _), [plain, ..])| (plain.clone(), plain.len() - packet.payload.len()))
+            .collect();
+        let all_sent = protected(&open, &plain);
+        for ([_, _, expected], sent) in models.iter().zip(&all_sent) {
+            prop_assert_eq!(hex::encode(&sent[..expected.len()]), hex::encode(expected));
+            prop_assert_eq!(sent.len(), expected.len() + trailer_len(profile, Protocol::Rtp, mki_len));
+        }
+        let opened = unprotected(&open, &all_sent, bit);
+        prop_assert!(opened.iter().eq(models.iter().map(|[_, received, _]| received)));
+    }
+}
+
+/// Packets with something to hide, from the first sequence number on.
+fn with_something_to_hide() -> [Vec<u8>; 3] {
+    let csrcs = Rtp { csrcs: vec![1, 2], ..Rtp::new(SSRC, 1) }.build();
+    [csrcs, with_extension(2, 0xbede, &[0x10, 9, 0, 0]), with_extension(3, 0x1000, &[1, 1, 9, 0])]
+}
+
+#[test]
+fn rfc9335_what_is_in_the_clear_is_taken_unless_cryptex_is_required() {
+    for (profile, mki_len) in PROFILES {
+        let key = Key::nth(profile, 1, mki_len);
+        let of = |cryptex| session(&key, profile, &|builder| builder.cryptex(cryptex));
+        let (off, enabled, required) = (of(Cryptex::Off), of(Cryptex::Enabled), of(Cryptex::Required));
+        for packet in with_something_to_hide() {
+            let sent = sealed(off.outbound(), &packet).unwrap();
+            assert_eq!(open_packet(enabled.inbound(), &sent).unwrap(), packet);
+            assert_eq!(open_packet(required.inbound(), &sent), Err(Error::HeaderInTheClear));
+        }
+        assert_eq!(required.inbound().streams().len(), 0);
+        assert_eq!(required.inbound().refused().other, 3);
+        let nothing_to_hide = sealed(off.outbound(), &rtp(SSRC, 4)).unwrap();
+        assert_eq!(open_packet(required.inbound(), &nothing_to_hide).unwrap(), rtp(SSRC, 4));
+    }
+}
+
+#[test]
+fn rfc9335_without_cryptex_its_packets_are_like_any_others() {
+    for (profile, mki_len) in PROFILES {
+        let key = Key::nth(profile, 1, mki_len);
+        let off = session(&key, profile, &|builder| builder);
+        for (seq, form) in [(1, 0xc0de), (2, 0xc2de)] {
+            let packet = with_extension(seq, form, &[0x10, 9, 0, 0]);
+            let sent = sealed(off.outbound(), &packet).unwrap();
+            assert_eq!(sent[..20], packet[..20], "the header is in the clear");
+            assert_eq!(open_packet(off.inbound(), &sent).unwrap(), packet);
+        }
+    }
+}
+
+#[test]
+fn rfc9335_forms_that_cryptex_cannot_carry_are_refused_before_an_index_is_taken() {
+    let key = Key::nth(Profile::Aes128CmSha1_80, 1, 0);
+    let session = session(&key, Profile::Aes128CmSha1_80, &|builder| builder.cryptex(Cryptex::Enabled));
+    for form in [0x1001, 0xc0de, 0xc2de, 0xabcd] {
+        let refused = sealed(session.outbound(), &with_extension(1, form, &[0; 4]));
+        assert_eq!(refused, Err(Error::UnknownExtensionForm), "{form:#x}");
+    }
+    assert!(sealed(session.outbound(), &with_extension(1, 0xbede, &[0; 4])).is_ok());
+}
+
+#[test]
+fn rfc9335_a_packet_that_grows_needs_four_octets_more() {
+    for (profile, mki_len) in PROFILES {
+        let key = Key::nth(profile, 1, mki_len);
+        let session = session(&key, profile, &|builder| builder.cryptex(Cryptex::Enabled));
+        let (outbound, guard) = (session.outbound(), session.outbound().domain().pin());
+        let trailer = trailer_len(profile, Protocol::Rtp, mki_len);
+        assert_eq!(outbound.rtp_overhead(), trailer + 4);
+        assert_eq!(outbound.rtcp_overhead(), trailer_len(profile, Protocol::Rtcp, mki_len));
+        let [csrcs, extension, _] = with_something_to_hide();
+        for (packet, needed) in [(csrcs, trailer + 4), (extension, trailer)] {
+            let mut buffer = [&packet[..], &vec![0xee; needed]].concat();
+            let (len, before) = (buffer.len(), buffer.clone());
+            let short = outbound.protect_rtp(&guard, &mut buffer[..len - 1], packet.len());
+            assert_eq!((short, &buffer), (Err(Error::OutputTooSmall), &before));
+            assert_eq!(outbound.protect_rtp(&guard, &mut buffer, packet.len()), Ok(len));
+            let mut grown = packet.clone();
+            grown[3] += 10;
+            outbound.protect_rtp_in(&guard, &mut grown).unwrap();
+            assert_eq!(grown.len(), len);
+        }
+    }
+}
+
+#[test]
+fn p11_cryptex_goes_with_encrypted_payloads_and_without_encrypted_elements() {
+    let built = |builder: SessionBuilder| builder.cryptex(Cryptex::Enabled).build(&keyflip::Domain::new()).map(drop);
+    let gcm = || Session::builder(Profile::AeadAes128Gcm);
+    assert_eq!(built(gcm()), Ok(()));
+    assert_eq!(built(gcm().unencrypted_srtp()), Err(Error::NoHeaderCipher));
+    assert_eq!(built(Session::builder(Profile::NullSha1_80)), Err(Error::NoHeaderCipher));
+    assert_eq!(built(gcm().encrypted_header_extensions(&[1])), Err(Error::TwoHeaderCiphers));
 }

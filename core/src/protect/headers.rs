@@ -2,16 +2,35 @@
 
 use super::Ready;
 use crate::buffer::Buffer;
-use crate::wire::{HeaderForm, Protocol};
+use crate::wire::{HeaderForm, Protocol, cryptex};
 use cipher::inout::InOutBuf;
 
 impl Ready<'_> {
     /// As [`Self::encrypt`], and the header before it.
     #[cold]
     pub(super) fn encrypt_with_header(&self, buffer: &mut Buffer<'_>) -> bool {
+        if self.is_cryptex() {
+            return self.encrypt_cryptex(buffer.carried(buffer.packet().len()));
+        }
         let (head, body, room) = buffer.parts(self.frame.head..self.body_end);
         self.encrypt_elements(head);
         self.encrypt_behind(head, body, room)
+    }
+
+    /// Its CSRCs and its extension are encrypted with its payload (RFC 9335).
+    pub(crate) const fn is_cryptex(&self) -> bool {
+        matches!(self.frame.form, HeaderForm::Cryptex { .. })
+    }
+
+    /// Encrypts a packet that `output` begins with, in place.
+    #[cold]
+    pub(crate) fn encrypt_cryptex(&self, output: &mut [u8]) -> bool {
+        let (packet, room) = output.split_at_mut_checked(self.body_end).unwrap_or_default();
+        cryptex::hide(packet);
+        let (head, body) = packet.split_at_mut_checked(self.frame.head).unwrap_or_default();
+        let sealed = self.encrypt_behind(head, body.into(), room);
+        cryptex::scatter(packet);
+        sealed
     }
 
     /// Encrypts the elements of the header's extension that were selected.

@@ -7,8 +7,9 @@
 //!             HMAC:  head | body | word | MKI | tag          AEAD:  head | body | tag | word | MKI      (SRTCP)
 //! ```
 //!
-//! `head` stays in the clear (but for what `extension` says), `body` is encrypted, `word` is SRTCP's E flag and index.
+//! `head` stays in the clear (but for what `extension` and `cryptex` say), `body` is encrypted, `word` is SRTCP's E flag and index.
 
+pub(crate) mod cryptex;
 pub(crate) mod extension;
 pub(crate) mod rtcp;
 pub(crate) mod rtp;
@@ -76,6 +77,8 @@ pub(crate) enum HeaderForm {
     Clear,
     /// Elements of its extension are encrypted (RFC 6904).
     Elements,
+    /// Its CSRCs, so many, and its extension are encrypted with its payload (RFC 9335).
+    Cryptex { csrcs: u8 },
 }
 
 /// A plain packet, ready to be protected.
