@@ -78,6 +78,9 @@ struct Element {
     padding: usize,
 }
 
+/// Of an element its id, where its data begins, where in libsrtp's keystream that is, and how long it is.
+type Place = (u8, usize, usize, usize);
+
 #[derive(Clone, Debug)]
 struct Extended {
     two_byte: bool,
@@ -87,8 +90,8 @@ struct Extended {
 }
 
 impl Extended {
-    /// The body of the extension, and of each element its id, where its data begins, where in libsrtp's keystream that is, and how long it is.
-    fn body(&self) -> (Vec<u8>, Vec<(u8, usize, usize, usize)>) {
+    /// The body of the extension, and where its elements are.
+    fn body(&self) -> (Vec<u8>, Vec<Place>) {
         let (mut body, mut places, mut passed) = (Vec::new(), Vec::new(), 0);
         for Element { id, data, padding } in &self.elements {
             let header = if self.two_byte {

@@ -12,7 +12,7 @@
 pub(super) mod x86_64;
 
 /// How deep, in octets, the calls that protect or unprotect a packet reach at most. The build without optimisation keeps every temporary.
-const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 24 * 1024 } else { 3 * 1024 };
+pub(super) const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 24 * 1024 } else { 3 * 1024 };
 
 /// The same of the calls that work on a group of packets, which keep what they know of each on the stack.
 const BATCH_DEPTH: usize = if cfg!(debug_assertions) { 128 * 1024 } else { 40 * 1024 };
