@@ -44,8 +44,8 @@ impl<'a> Buffer<'a> {
         self.parts(body).1
     }
 
-    /// As [`Self::body`], with the octets before it, and the output behind it.
-    pub(crate) fn parts(&mut self, body: Range<usize>) -> (&[u8], InOutBuf<'_, '_, u8>, &mut [u8]) {
+    /// As [`Self::body`], with the octets before it as they are in the output, and the output behind it.
+    pub(crate) fn parts(&mut self, body: Range<usize>) -> (&mut [u8], InOutBuf<'_, '_, u8>, &mut [u8]) {
         let (packet, room) = self.to.split_at_mut_checked(body.end).unwrap_or_default();
         let (head, to) = packet.split_at_mut_checked(body.start).unwrap_or_default();
         let Some(from) = self.from else {
@@ -57,6 +57,16 @@ impl<'a> Buffer<'a> {
         // Of one length, since `room` was asked first; nothing is better than a part.
         let both = InOutBuf::new(from.get(body).unwrap_or_default(), to).unwrap_or_else(|_| (&mut [][..]).into());
         (head, both, room)
+    }
+
+    /// Carries the first `len` octets of the packet to the output, and gives that.
+    pub(crate) fn carried(&mut self, len: usize) -> &mut [u8] {
+        if let Some(from) = self.from {
+            for (to, from) in self.to.iter_mut().zip(from).take(len) {
+                *to = *from;
+            }
+        }
+        self.to
     }
 
     /// The output.

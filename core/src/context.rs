@@ -62,7 +62,7 @@ impl Control {
     fn derive(&mut self, policy: &Policy, domain: &Domain, master: &MasterKey) -> Result<Arc<SessionKeys>> {
         let id = KeyId(self.next_key);
         let limits = policy.limits.at_most(master.lifetime().unwrap_or(u64::MAX));
-        let key = SessionKeys::derive(policy.spec, master, id, limits, domain.tally())?;
+        let key = SessionKeys::derive(policy.spec, master, id, limits, policy.elements, domain.tally())?;
         self.next_key += 1;
         Ok(key)
     }
@@ -137,6 +137,12 @@ impl Context {
     #[inline]
     pub(crate) fn ring<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g Ring> {
         self.ring.load(guard)
+    }
+
+    /// By how many octets protection makes a packet longer, at most.
+    pub(crate) fn overhead(&self, ring: &Ring, protocol: Protocol) -> usize {
+        let growth = if protocol == Protocol::Rtp { self.policy.header_growth() } else { 0 };
+        ring.shape(self.policy.spec, protocol).overhead() + growth
     }
 
     /// The stream of a seat in the space of `held`. One that is empty gets a stream; the one that is there then is returned, whoever made it.

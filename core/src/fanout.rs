@@ -71,16 +71,29 @@ impl<'a> Target<'a> {
         let len = self.header.len() + payload.len();
         let ready = ready(&self.outbound.0, guard, Protocol::Rtp, self.header, len, self.output.len())?;
         let mut sealed = false;
-        if let Some((header, body)) = self.output.split_at_mut_checked(self.header.len()) {
+        if ready.is_cryptex() {
+            sealed = self.encrypt_cryptex(&ready, rest);
+        } else if let Some((header, body)) = self.output.split_at_mut_checked(self.header.len()) {
             header.copy_from_slice(self.header);
             let (body, room) = body.split_at_mut_checked(payload.len()).unwrap_or_default();
-            sealed = ready.encrypt_parts(self.header, (self.prefix, rest), body, room);
+            ready.encrypt_elements(header);
+            sealed = ready.encrypt_parts(header, (self.prefix, rest), body, room);
         }
         ready.put_clear(self.output);
         if sealed {
             self.result = Ok(ready.len());
         }
         Ok((!sealed).then_some(ready))
+    }
+
+    /// Puts the packet together first: of its header, too, something is encrypted.
+    #[cold]
+    fn encrypt_cryptex(&mut self, ready: &Ready<'_>, rest: &[u8]) -> bool {
+        let packet = self.header.iter().chain(self.prefix).chain(rest);
+        for (to, from) in self.output.iter_mut().zip(packet) {
+            *to = *from;
+        }
+        ready.encrypt_cryptex(self.output)
     }
 }
 

@@ -57,7 +57,7 @@ mod sealed {
 }
 
 impl Outbound {
-    /// [`Self::protect_rtp`] of a packet in a buffer that grows by the trailer: tag and MKI.
+    /// [`Self::protect_rtp`] of a packet in a buffer that grows by the trailer, tag and MKI, and by what Cryptex adds.
     ///
     /// ```
     /// # use keyflip::{Domain, MasterKey, Profile, Session};
@@ -131,7 +131,7 @@ impl Inbound {
 
 /// By how many octets protection makes a packet longer. Unlike [`Outbound::rtp_overhead`] it needs no guard of its own.
 fn overhead(context: &Context, guard: &Guard<'_>, protocol: Protocol) -> Result<usize> {
-    Ok(context.ring(guard)?.shape(context.policy().spec, protocol).overhead())
+    Ok(context.overhead(context.ring(guard)?, protocol))
 }
 
 /// Makes room for the trailer, and takes it away again if the packet is refused.

@@ -1,6 +1,6 @@
 //! Snapshots of a context for its owner: keys, streams, lengths. Nothing secret is in them.
 
-use crate::context::{Context, Ring};
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::id::{KeyId, SpaceId};
 use crate::index::Ssrc;
@@ -86,8 +86,8 @@ pub(crate) fn streams(context: &Context) -> Vec<StreamInfo> {
 }
 
 pub(crate) fn overhead(context: &Context, protocol: Protocol) -> usize {
-    let shape = |ring: &Ring| ring.shape(context.policy().spec, protocol).overhead();
-    context.ring(&context.domain().pin()).map(shape).unwrap_or_default()
+    let guard = context.domain().pin();
+    context.ring(&guard).map(|ring| context.overhead(ring, protocol)).unwrap_or_default()
 }
 
 pub(crate) fn debug(context: &Context, mut f: fmt::DebugStruct<'_, '_>) -> fmt::Result {

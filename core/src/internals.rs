@@ -93,6 +93,13 @@ impl Gcm {
     }
 
     fn frame(ssrc: u32, index: u64, head: usize) -> Frame {
-        Frame { ssrc: Ssrc(ssrc), index, head, encrypted: true, suffix: Suffix::Roc([0; 4]) }
+        Frame {
+            ssrc: Ssrc(ssrc),
+            index,
+            head,
+            encrypted: true,
+            form: crate::wire::HeaderForm::Clear,
+            suffix: Suffix::Roc([0; 4]),
+        }
     }
 }

@@ -10,14 +10,16 @@ pub(crate) use history::History;
 pub use ring::KeyRole;
 pub(crate) use ring::{Held, KeyRing, Usable};
 
+use crate::crypto::header::HeaderCipher;
 use crate::crypto::profile::Spec;
-use crate::crypto::{Suite, Suites};
+use crate::crypto::{Frame, Suite, Suites};
 use crate::epoch::Tally;
 use crate::error::{Error, Result};
 use crate::id::KeyId;
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::secret::MasterKey;
 use crate::wire::Protocol;
+use crate::wire::extension::Selected;
 use core::fmt;
 use std::sync::Arc;
 
@@ -168,6 +170,8 @@ pub(crate) struct SessionKeys {
     srtcp_budget: Budget,
     id: KeyId,
     mki: Box<[u8]>,
+    /// Where elements of header extensions are encrypted.
+    header: Option<Box<HeaderCipher>>,
     /// Counted as retired already.
     retired: AtomicBool,
     /// The last to be dropped, after all that is wiped.
@@ -184,7 +188,7 @@ impl Drop for Counted {
 }
 
 impl SessionKeys {
-    /// Derives the session keys, in the slot that keeps them.
+    /// Derives the session keys, in the slot that keeps them; those of header extensions, in another, if any are `selected`.
     ///
     /// # Errors
     ///
@@ -194,15 +198,18 @@ impl SessionKeys {
         master: &MasterKey,
         id: KeyId,
         limits: Limits,
+        selected: Selected,
         tally: &Arc<Tally>,
     ) -> Result<Arc<Self>> {
         let (key, salt) = master.split(spec.key_len, spec.salt_len)?;
+        let header = if selected.is_empty() { None } else { Some(HeaderCipher::derive(key, salt, spec, selected)?) };
         let mut keys = Arc::new(Self {
             suites: Suites::vacant(spec),
             srtp_budget: Budget::new(limits.hard.srtp_packets, limits.soft.srtp_packets),
             srtcp_budget: Budget::new(limits.hard.srtcp_packets, limits.soft.srtcp_packets),
             id,
             mki: master.mki().into(),
+            header: header.map(Box::new),
             retired: AtomicBool::new(false),
             counted: Counted(Arc::clone(tally)),
         });
@@ -223,6 +230,14 @@ impl SessionKeys {
     #[inline]
     pub(crate) fn suite(&self, protocol: Protocol) -> Suite<'_> {
         self.suites.of(protocol)
+    }
+
+    /// Encrypts or decrypts the elements of an RTP header's extension that were selected.
+    #[cold]
+    pub(crate) fn crypt_elements(&self, frame: &Frame, header: &mut [u8]) {
+        if let Some(cipher) = &self.header {
+            cipher.crypt(frame, header);
+        }
     }
 
     pub(crate) const fn budget(&self, protocol: Protocol) -> &Budget {

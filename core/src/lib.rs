@@ -47,9 +47,10 @@
 //!   stream                                       indices and replay lists of one SSRC
 //!   policy  counters
 //!   keys                                         session keys, key rings
-//!   crypto/ (profile aes kdf aes_cm hmac gcm     epoch/ (domain readers reclaimer timers events published slots)
-//!            suites)                             secret  event
-//!   wire/ (rtp rtcp)  classify  buffer  replay   kernels/ (choice cpu aes gcm sha1 scrub vault)
+//!   crypto/ (profile aes kdf aes_cm header hmac  epoch/ (domain readers reclaimer timers events published slots)
+//!            gcm suites)                         secret  event
+//!   wire/ (rtp rtcp extension cryptex)           kernels/ (choice cpu aes gcm sha1 scrub vault)
+//!   classify  buffer  replay
 //!   index  id
 //!   error  primitive
 //! ```
@@ -134,6 +135,8 @@ pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};
 pub use stream::TrackInfo;
+pub use wire::cryptex::Cryptex;
+pub use wire::extension::HeaderKeystream;
 pub use wire::{MAX_PACKET_LEN, Protocol};
 
 /// The README's code runs as it stands there.

@@ -92,7 +92,8 @@ impl Outbound {
         self.protect_rtcp(&self.domain().pin(), buffer, len)
     }
 
-    /// By how many octets protection makes an RTP packet longer: tag and MKI.
+    /// By how many octets protection makes an RTP packet longer: tag and MKI; with [`Cryptex`](crate::Cryptex) at most, since a packet with CSRCs and without
+    /// a header extension is given an empty one of 4 octets.
     #[must_use]
     pub fn rtp_overhead(&self) -> usize {
         info::overhead(&self.0, Protocol::Rtp)

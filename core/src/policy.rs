@@ -1,9 +1,13 @@
 //! What a context is told when it is made, and keeps to.
 
+mod headers;
+
 use crate::crypto::profile::{CipherKind, Profile, Spec};
 use crate::error::{Error, Result};
 use crate::keys::{KeyLifetime, Limits, MAX_KEYS};
 use crate::replay::WINDOWS;
+use crate::wire::cryptex::Cryptex;
+use crate::wire::extension::Selected;
 use core::time::Duration;
 
 /// How long packets in flight under replaced keys are still accepted (P3).
@@ -130,6 +134,11 @@ pub(crate) struct Policy {
     pub(crate) outbound_roc: RocOnRekey,
     pub(crate) retransmission: bool,
     pub(crate) limits: Limits,
+    /// Something is done to headers. Made by [`Self::check`].
+    pub(crate) changes_headers: bool,
+    /// Elements of header extensions that are encrypted.
+    pub(crate) elements: Selected,
+    pub(crate) cryptex: Cryptex,
 }
 
 impl Policy {
@@ -147,12 +156,16 @@ impl Policy {
             outbound_roc: RocOnRekey::Keep,
             retransmission: false,
             limits: Limits { hard: KeyLifetime::MAX, soft: KeyLifetime::NONE },
+            changes_headers: false,
+            elements: Selected::NONE,
+            cryptex: Cryptex::Off,
         }
     }
 
     /// # Errors
     ///
-    /// [`Error::BadReplayWindow`], [`Error::BadStreamBound`], [`Error::BadKeyLifetime`], [`Error::CannotProbe`].
+    /// [`Error::BadReplayWindow`], [`Error::BadStreamBound`], [`Error::BadKeyLifetime`], [`Error::CannotProbe`]; [`Error::BadExtensionId`],
+    /// [`Error::NoHeaderCipher`], [`Error::TwoHeaderCiphers`].
     pub(crate) fn check(self) -> Result<Self> {
         const MOST_STREAMS: usize = 1 << 24;
         if !WINDOWS.contains(&self.srtp_window) || !WINDOWS.contains(&self.srtcp_window) {
@@ -165,7 +178,7 @@ impl Policy {
             return Err(Error::CannotProbe);
         }
         self.limits.hard.check()?;
-        Ok(self)
+        Ok(Self { changes_headers: self.check_headers()?, ..self })
     }
 
     pub(crate) const fn is_authenticated(&self) -> bool {
@@ -174,7 +187,11 @@ impl Policy {
 
     /// Whether SRTCP leaves encrypted. Without a cipher it does not, and says so by its E flag.
     pub(crate) const fn encrypts_srtcp(&self) -> bool {
-        matches!(self.srtcp_encryption, SrtcpEncryption::Required) && !matches!(self.spec.cipher, CipherKind::Null)
+        matches!(self.srtcp_encryption, SrtcpEncryption::Required) && self.has_cipher()
+    }
+
+    const fn has_cipher(&self) -> bool {
+        !matches!(self.spec.cipher, CipherKind::Null)
     }
 
     /// An inbound context keeps a replay list for SRTCP; an outbound one gives the indices out.

@@ -3,6 +3,8 @@
 //! Nothing before the index is taken changes the buffer or any state (but for a stream that is added), and nothing after it can fail. An index
 //! is taken once, so no two packets leave under one key, SSRC and index (P6), unless the caller vouched for them to be the same.
 
+mod headers;
+
 use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::crypto::Frame;
@@ -15,7 +17,7 @@ use crate::kernels::{scrub_after_packet, scrubbed};
 use crate::keys::{Held, SessionKeys};
 use crate::space::{Space, until_settled};
 use crate::stream::{Seat, Stream, Taken};
-use crate::wire::{MAX_PACKET_LEN, Plain, Protocol, Shape};
+use crate::wire::{HeaderForm, MAX_PACKET_LEN, Plain, Protocol, Shape};
 use cipher::inout::InOutBuf;
 use core::ops::Range;
 use std::sync::Arc;
@@ -74,9 +76,12 @@ fn prepare<'g>(
     if body_end > MAX_PACKET_LEN {
         return Err(Error::PacketTooLong);
     }
-    let packet = Plain::parse(protocol, head)?;
+    let mut packet = Plain::parse(protocol, head)?;
+    let policy = context.policy();
+    let changes_header = policy.changes_headers && protocol == Protocol::Rtp;
+    let body_end = if changes_header { policy.plan_header(&mut packet, head, body_end)? } else { body_end };
     let ring = context.ring(guard)?;
-    let shape = ring.shape(context.policy().spec, protocol);
+    let shape = ring.shape(policy.spec, protocol);
     if body_end + shape.overhead() > room {
         return Err(Error::OutputTooSmall);
     }
@@ -98,8 +103,9 @@ fn prepare<'g>(
                 context.tell_near_limit(key, protocol);
             }
             track.reserve(index).or_else(allowed).inspect_err(|_| track.count_refused())?;
-            let encrypted = context.policy().srtp_encrypted;
-            (stream, key, Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, encrypted))
+            let index = PacketIndex::from_estimate(index);
+            let frame = Frame::srtp(packet.ssrc, index, packet.head, context.policy().srtp_encrypted);
+            (stream, key, frame.with_form(packet.form))
         }
         Protocol::Rtcp => {
             if let Seat::Empty(origin) = &seat {
@@ -160,6 +166,9 @@ impl Ready<'_> {
 
     /// Encrypts the body; true if the tag, too, is written: a suite that can does both at once.
     pub(crate) fn encrypt(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> bool {
+        if self.frame.form != HeaderForm::Clear {
+            return self.encrypt_with_header(buffer);
+        }
         let suite = self.key.suite(protocol);
         let (head, body, room) = buffer.parts(self.frame.head..self.body_end);
         match suite.seal(&self.frame, head, body) {

@@ -9,6 +9,8 @@ use crate::keys::KeyLifetime;
 use crate::outbound::Outbound;
 use crate::policy::{Grace, NewStreams, Policy, RocOnRekey, SrtcpEncryption};
 use crate::secret::MasterKey;
+use crate::wire::cryptex::Cryptex;
+use crate::wire::extension::HeaderKeystream;
 
 /// Both directions with one peer. They share a profile and a policy, and nothing that changes: their keys, streams and indices live apart (P2).
 #[derive(Clone, Debug)]
@@ -129,6 +131,38 @@ impl SessionBuilder {
         self
     }
 
+    /// Encrypts the elements of RTP header extensions that have one of these ids, 1 to 255, both ways (RFC 6904, by `a=extmap` with
+    /// `urn:ietf:params:rtp-hdrext:encrypt`). Given again, further ids are added. None unless said.
+    ///
+    /// Extensions are of the one-byte or the two-byte form (RFC 8285 4.2, 4.3); any other has no elements, and stays in the clear, as ids and lengths do.
+    /// Elements are encrypted by AES-CM under a key of their own, whatever the profile, and whether or not payloads are. Where an element reaches past
+    /// the end of its extension, the packet is refused, sent or received, with [`Error::ElementOverrun`](crate::Error::ElementOverrun).
+    pub fn encrypted_header_extensions(mut self, ids: &[u8]) -> Self {
+        ids.iter().for_each(|id| self.policy.elements.add(*id));
+        self
+    }
+
+    /// Which keystream octets meet those of encrypted header extension elements; [`HeaderKeystream::Rfc6904`] unless said.
+    pub const fn header_extension_keystream(mut self, keystream: HeaderKeystream) -> Self {
+        self.policy.elements.keystream = keystream;
+        self
+    }
+
+    /// Whether CSRCs and header extensions are encrypted with payloads, both ways (Cryptex, RFC 9335; `a=cryptex`); [`Cryptex::Off`] unless said.
+    ///
+    /// Sent, a packet with CSRCs and without an extension gets an empty one, and grows by 4 octets; so does what the peer has of it once it is
+    /// unprotected. An extension that is neither of the one-byte form nor of the two-byte form with application bits of 0 is refused with
+    /// [`Error::UnknownExtensionForm`](crate::Error::UnknownExtensionForm). A session has either this or [`Self::encrypted_header_extensions`].
+    ///
+    /// # Performance
+    ///
+    /// Packets with nothing to hide cost what they do without it. Others are copied once where they go from one buffer to another; received by AES-GCM
+    /// and with CSRCs, they are hashed more slowly.
+    pub const fn cryptex(mut self, cryptex: Cryptex) -> Self {
+        self.policy.cryptex = cryptex;
+        self
+    }
+
     /// Lets the sending direction protect an index again: for retransmission of packets that are **identical**, octet for octet, to those sent before
     /// (P6).
     ///
@@ -144,7 +178,9 @@ impl SessionBuilder {
     /// # Errors
     ///
     /// [`Error::BadReplayWindow`](crate::Error::BadReplayWindow), [`Error::BadStreamBound`](crate::Error::BadStreamBound),
-    /// [`Error::BadKeyLifetime`](crate::Error::BadKeyLifetime), [`Error::CannotProbe`](crate::Error::CannotProbe); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
+    /// [`Error::BadKeyLifetime`](crate::Error::BadKeyLifetime), [`Error::CannotProbe`](crate::Error::CannotProbe),
+    /// [`Error::BadExtensionId`](crate::Error::BadExtensionId), [`Error::NoHeaderCipher`](crate::Error::NoHeaderCipher),
+    /// [`Error::TwoHeaderCiphers`](crate::Error::TwoHeaderCiphers); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
     pub fn build(self, domain: &Domain) -> Result<Session> {
         let inbound = Context::new(domain, self.policy, true, &self.inbound)?;
         let outbound = Context::new(domain, self.policy, false, self.outbound.as_slice())?;

@@ -6,6 +6,7 @@
 //!    alone would have met.
 //! 3. A packet is judged under each key in the index space of that key. As a rule all keys are in one, and the view holds what the SSRC has there.
 
+mod headers;
 mod opened;
 
 pub(crate) use opened::Opened;
@@ -22,7 +23,7 @@ use crate::keys::{Held, SessionKeys, Usable};
 use crate::policy::Policy;
 use crate::space::{Space, until_settled};
 use crate::stream::{Mark, Seat, Stream};
-use crate::wire::{Protected, Protocol};
+use crate::wire::{HeaderForm, Protected, Protocol};
 
 /// Unprotects one packet; returns the length of the plain one.
 pub(crate) fn unprotect(
@@ -62,6 +63,9 @@ pub(crate) struct Accepted<'g> {
 impl Accepted<'_> {
     /// Decrypts it; returns the length of the plain packet.
     pub(crate) fn decrypt(&self, buffer: &mut Buffer<'_>) -> usize {
+        if self.frame.form != HeaderForm::Clear {
+            return self.decrypt_with_header(buffer);
+        }
         self.key.suite(self.protocol).crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
         self.body_end
     }
@@ -90,8 +94,12 @@ fn parse<'g>(
     room: usize,
 ) -> Result<(&'g Ring, Protected)> {
     let ring = context.ring(guard)?;
-    let packet = Protected::parse(ring.shape(context.policy().spec, protocol), octets)?;
-    if !packet.encrypted && context.policy().encrypts_srtcp() {
+    let policy = context.policy();
+    let mut packet = Protected::parse(ring.shape(policy.spec, protocol), octets)?;
+    if policy.changes_headers && protocol == Protocol::Rtp {
+        policy.read_header(&mut packet, octets)?;
+    }
+    if !packet.encrypted && policy.encrypts_srtcp() {
         return Err(Error::UnencryptedSrtcp);
     }
     if packet.body_end > room { Err(Error::OutputTooSmall) } else { Ok((ring, packet)) }
@@ -343,7 +351,8 @@ impl<'p> Tagged<'p> {
 fn frame(policy: &Policy, protocol: Protocol, packet: &Protected, index: u64) -> Frame {
     match protocol {
         Protocol::Rtp => {
-            Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, policy.srtp_encrypted)
+            let index = PacketIndex::from_estimate(index);
+            Frame::srtp(packet.ssrc, index, packet.head, policy.srtp_encrypted).with_form(packet.form)
         }
         Protocol::Rtcp => Frame::srtcp(packet.ssrc, SrtcpIndex::from_extended(index), packet.head, packet.encrypted),
     }

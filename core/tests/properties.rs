@@ -346,7 +346,7 @@ proptest! {
 
     #[test]
     fn p03_packets_under_any_key_held_are_accepted_in_any_order(
-        profile in select(&Profile::ALL[..10]),
+        profile in select(&Profile::ALL[..12]),
         mki_len in select(vec![0usize, 1, 7]),
         keys in Just((0u8..16).collect::<Vec<_>>()).prop_shuffle(),
         held in 1usize..=16,

@@ -38,6 +38,9 @@
 //!    RFC 3711's estimate can also be rollover -1: it accepts a jump of more than 2^15 then.
 //! 9. \* It does not look at the version of a packet, and protects and unprotects any.
 //! 10. \* A rekey forgets which RTP packets of a source were sent or accepted, and remembers the highest alone.
+//! 11. It encrypts elements of header extensions of the one-byte form alone, and refuses packets with any other
+//!     extension where it is to encrypt some; over padding between elements its keystream stands still, where
+//!     RFC 6904's goes on. `tests/keyflip_peers.rs` proves it.
 
 mod library;
 mod session;
@@ -144,6 +147,8 @@ fn policy_setters(profile: PeerProfile, protocol: Protocol) -> Result<PolicySour
         }
         (PeerProfile::AeadAes128Gcm, _) => PolicySource::of(sys::srtp_crypto_policy_set_aes_gcm_128_16_auth),
         (PeerProfile::AeadAes256Gcm, _) => PolicySource::of(sys::srtp_crypto_policy_set_aes_gcm_256_16_auth),
+        (PeerProfile::AeadAes128Gcm8, _) => PolicySource::of(sys::srtp_crypto_policy_set_aes_gcm_128_8_auth),
+        (PeerProfile::AeadAes256Gcm8, _) => PolicySource::of(sys::srtp_crypto_policy_set_aes_gcm_256_8_auth),
         (PeerProfile::NullSha1_32, Protocol::Rtp) => PolicySource::null(4),
         (PeerProfile::NullSha1_80, _) | (PeerProfile::NullSha1_32, Protocol::Rtcp) => PolicySource::null(10),
         (PeerProfile::Aes192CmSha1_80 | PeerProfile::Aes192CmSha1_32, _) => {

@@ -26,10 +26,19 @@ impl AesCm {
     }
 
     pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
+        self.derive_as(prf, (labels.encryption, key_len), (labels.salting, SALT_LEN))
+    }
+
+    /// Derives a key and a salt, each by its label and of its length.
+    pub(crate) fn derive_as(
+        &mut self,
+        prf: &Prf,
+        (key_label, key_len): (u8, usize),
+        (salt_label, salt_len): (u8, usize),
+    ) -> Result<()> {
         let place = &mut self.aes;
-        with_session_key(prf, labels, key_len, |key| Aes::expand_in(place, key))?;
-        let (salt, _) = self.salt.split_at_mut(SALT_LEN);
-        prf.derive(labels.salting, salt);
+        with_session_key(prf, key_label, key_len, |key| Aes::expand_in(place, key))?;
+        prf.derive(salt_label, self.salt.get_mut(..salt_len).unwrap_or_default());
         Ok(())
     }
 
@@ -60,12 +69,12 @@ impl Drop for AesCm {
 /// [`Error::WrongKeyLength`] if no AES has keys of `key_len` octets; those of `work`.
 pub(crate) fn with_session_key(
     prf: &Prf,
-    labels: Labels,
+    label: u8,
     key_len: usize,
     work: impl FnOnce(&[u8]) -> Result<()>,
 ) -> Result<()> {
     let mut key = Zeroizing::new([0; MAX_KEY_LEN]);
     let key = key.get_mut(..key_len).ok_or(Error::WrongKeyLength)?;
-    prf.derive(labels.encryption, key);
+    prf.derive(label, key);
     work(key)
 }

@@ -3,12 +3,15 @@
 //! GHASH reads ciphertext, so a receiver can verify a packet before it changes one octet of it. A sender does both at once. That is why this is
 //! composed, of kernels or of the crates `aes` and `ghash`, and not taken as one call.
 
+mod apart;
+
 use super::Frame;
 use super::aes::{Aes, BLOCK};
 use super::aes_cm::with_session_key;
 use super::kdf::{Labels, Prf};
 use crate::error::{Error, Result};
 use crate::kernels::{Engine, GcmKey, on_scrubbed_stack};
+use crate::wire::HeaderForm;
 use cipher::inout::InOutBuf;
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
@@ -58,7 +61,7 @@ impl AesGcm {
 
     pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
         let place = &mut self.keys;
-        with_session_key(prf, labels, key_len, |key| Keys::expand_in(place, key))?;
+        with_session_key(prf, labels.encryption, key_len, |key| Keys::expand_in(place, key))?;
         let (salt, _) = self.salt.split_at_mut(SALT_LEN);
         prf.derive(labels.salting, salt);
         Ok(())
@@ -101,6 +104,9 @@ impl AesGcm {
     ///
     /// Additional data is the head, with SRTCP's word after it; all of a packet that is not encrypted (RFC 7714 8.2, 9.2, 9.3).
     pub(crate) fn tag(&self, frame: &Frame, protected: &[u8]) -> [u8; TAG_LEN] {
+        if let HeaderForm::Cryptex { csrcs: csrcs @ 1.. } = frame.form {
+            return self.tag_apart(frame, csrcs, protected);
+        }
         let head = if frame.encrypted { frame.head } else { protected.len() };
         let (head, ciphertext) = protected.split_at_checked(head).unwrap_or((protected, &[]));
         match &self.keys {

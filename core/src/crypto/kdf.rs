@@ -18,6 +18,10 @@ impl Labels {
     pub(crate) const SRTCP: Self = Self { encryption: 3, authentication: 4, salting: 5 };
 }
 
+/// The labels of the key and salt that encrypt header extensions (RFC 6904 3.2).
+pub(crate) const HEADER_KEY: u8 = 6;
+pub(crate) const HEADER_SALT: u8 = 7;
+
 /// A label outside the registry: what it derives tells master keys apart, and is never sent.
 pub(crate) const IDENTITY: u8 = 0xff;
 

@@ -8,6 +8,7 @@
 pub(crate) mod aes;
 pub(crate) mod aes_cm;
 pub(crate) mod gcm;
+pub(crate) mod header;
 pub(crate) mod hmac;
 pub(crate) mod kdf;
 pub(crate) mod many;
@@ -17,8 +18,8 @@ pub(crate) mod tag;
 
 use crate::error::Result;
 use crate::index::{PacketIndex, SrtcpIndex, Ssrc};
-use crate::wire::Protocol;
 use crate::wire::rtcp::{WORD_LEN, Word};
+use crate::wire::{HeaderForm, Protocol};
 use aes_cm::AesCm;
 use cipher::inout::InOutBuf;
 use gcm::AesGcm;
@@ -36,6 +37,7 @@ pub(crate) struct Frame {
     /// Octets in the clear at the start.
     pub(crate) head: usize,
     pub(crate) encrypted: bool,
+    pub(crate) form: HeaderForm,
     pub(crate) suffix: Suffix,
 }
 
@@ -51,12 +53,16 @@ pub(crate) enum Suffix {
 impl Frame {
     pub(crate) const fn srtp(ssrc: Ssrc, index: PacketIndex, head: usize, encrypted: bool) -> Self {
         let suffix = Suffix::Roc(index.roc().0.to_be_bytes());
-        Self { ssrc, index: index.get(), head, encrypted, suffix }
+        Self { ssrc, index: index.get(), head, encrypted, form: HeaderForm::Clear, suffix }
+    }
+
+    pub(crate) const fn with_form(self, form: HeaderForm) -> Self {
+        Self { form, ..self }
     }
 
     pub(crate) const fn srtcp(ssrc: Ssrc, index: SrtcpIndex, head: usize, encrypted: bool) -> Self {
         let suffix = Suffix::Word(Word::new(index, encrypted).to_octets());
-        Self { ssrc, index: index.get(), head, encrypted, suffix }
+        Self { ssrc, index: index.get(), head, encrypted, form: HeaderForm::Clear, suffix }
     }
 
     /// SRTCP's word, as it is on the wire; nothing for SRTP.

@@ -1,10 +1,13 @@
 //! The known answers below the level of packets: keystreams, key derivation, HMAC, and packets given by their session keys.
 
 use super::aes::Aes;
+use super::header::HeaderCipher;
 use super::kdf::Prf;
+use super::profile::Profile;
 use super::*;
 use crate::index::{Roc, SeqNum};
 use crate::kernels::{Engine, Kernels};
+use crate::wire::extension::Selected;
 use crate::wire::{Protected, Shape};
 use serde::Deserialize;
 
@@ -89,6 +92,29 @@ fn rfc6188_7_key_derivation() {
 #[test]
 fn rfc6904_a_key_derivation() {
     check_derivations("rfc6904", 2);
+}
+
+/// The header's key comes of the master key that `a-header-key` has.
+#[test]
+fn rfc6904_a_header_extension() {
+    let master = vectors("rfc6904", "key_derivation", 2).swap_remove(0);
+    let vector = vectors("rfc6904", "header_extension_encryption", 1).swap_remove(0);
+    let mut selected = Selected::NONE;
+    for id in vector.fields["encrypted_extension_ids"].as_array().unwrap() {
+        selected.add(u8::try_from(id.as_u64().unwrap()).unwrap());
+    }
+    let (key, salt) = (master.hex("master_key"), master.hex("master_salt"));
+    let cipher = HeaderCipher::derive(&key, &salt, Profile::Aes128CmSha1_80.spec(), selected).unwrap();
+    let (plain, encrypted) = (vector.hex("extension_body"), vector.hex("encrypted_extension_body"));
+    let words = u8::try_from(plain.len() / 4).unwrap();
+    let ssrc = Ssrc(u32::from_be_bytes(vector.hex("ssrc").try_into().unwrap()));
+    let frame = Frame::srtp(ssrc, PacketIndex::from_estimate(vector.number("index")), 0, true);
+    let clear = [&[0x90; 12][..], &[0xbe, 0xde, 0, words]].concat();
+    let mut header = [&clear[..], &plain].concat();
+    cipher.crypt(&frame, &mut header);
+    assert_eq!(header, [&clear[..], &encrypted].concat());
+    cipher.crypt(&frame, &mut header);
+    assert_eq!(header, [clear, plain].concat());
 }
 
 #[test]

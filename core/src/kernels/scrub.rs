@@ -16,7 +16,7 @@ use super::choice::portable_is_known;
 
 /// How deep, in octets, the calls that protect or unprotect a packet reach at most, with kernels: 1.9 KiB. The build without optimisation keeps every
 /// temporary.
-const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 28 * 1024 } else { 2048 };
+pub(super) const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 28 * 1024 } else { 2048 };
 
 /// The same with the portable crates: 9 KiB, of which `aes` takes the most, to encrypt 64 blocks at once.
 const PORTABLE_PACKET_DEPTH: usize = if cfg!(debug_assertions) { 28 * 1024 } else { 12 * 1024 };

@@ -1,9 +1,9 @@
 //! How deep calls reach, seen by paint on the stack.
 
-use super::scrub::{CONSTRUCTION_DEPTH, DERIVATION_DEPTH};
+use super::scrub::{CONSTRUCTION_DEPTH, DERIVATION_DEPTH, PACKET_DEPTH};
 use crate::crypto::Suites;
 use crate::crypto::aes::Aes;
-use crate::{Domain, MasterKey, Outgoing, Profile, Received, Roc, Session};
+use crate::{Cryptex, Domain, MasterKey, Outgoing, Profile, Received, Roc, Session};
 use core::arch::asm;
 
 /// Deeper than anything here reaches.
@@ -198,6 +198,48 @@ fn p10_no_derivation_reaches_deeper_than_its_scrubs() {
             within(CONSTRUCTION_DEPTH, reach(&mut || Aes::expand_in(&mut schedule, &key).unwrap()).0);
             let mut suites = Suites::vacant(spec);
             within(DERIVATION_DEPTH, reach(&mut || suites.derive(&key, &salt, spec).unwrap()).0);
+        }
+    });
+}
+
+/// Fifteen CSRCs and an extension, by either way to encrypt headers.
+#[test]
+fn p10_no_packet_whose_header_is_encrypted_reaches_deeper_than_its_scrub() {
+    with_room(|| {
+        let domain = Domain::without_reclaimer();
+        let csrcs = [5; 60];
+        let header =
+            |seq| [&[0x9f, 0, 0, seq, 0, 0, 0, 0, 0, 0, 0, 0][..], &csrcs, &[0xbe, 0xde, 0, 1, 0x12, 1, 2, 3]].concat();
+        for profile in Profile::ALL.into_iter().filter(|profile| !profile.name().starts_with("NULL")) {
+            for cryptex in [true, false] {
+                let builder = Session::builder(profile).inbound(key(profile, 7)).outbound(key(profile, 7));
+                let builder = if cryptex {
+                    builder.cryptex(Cryptex::Required)
+                } else {
+                    builder.encrypted_header_extensions(&[1])
+                };
+                let session = builder.build(&domain).unwrap();
+                let guard = domain.pin();
+                for seq in 0..3 {
+                    let mut packet = [&header(seq)[..], &[6; 1100]].concat();
+                    let len = packet.len();
+                    packet.resize(len + 20, 0);
+                    let mut sealed = 0;
+                    let (protecting, _) =
+                        reach(&mut || sealed = session.outbound().protect_rtp(&guard, &mut packet, len).unwrap());
+                    let mut forged = packet.clone();
+                    forged[80] ^= 1;
+                    let (refusing, _) =
+                        reach(&mut || assert!(session.inbound().unprotect_rtp(&guard, &mut forged[..sealed]).is_err()));
+                    let (unprotecting, _) = reach(&mut || {
+                        assert_eq!(session.inbound().unprotect_rtp(&guard, &mut packet[..sealed]).unwrap().len(), len)
+                    });
+                    for written in [protecting, refusing, unprotecting] {
+                        let depths = PACKET_DEPTH..PACKET_DEPTH + SLACK;
+                        assert!(seq == 0 || depths.contains(&written), "{profile}, Cryptex {cryptex}: {written}");
+                    }
+                }
+            }
         }
     });
 }

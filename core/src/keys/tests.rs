@@ -14,6 +14,7 @@ pub(super) fn key(profile: Profile, n: usize, mki: &[u8]) -> Arc<SessionKeys> {
         &master,
         KeyId(n as u64),
         Limits { hard: KeyLifetime::MAX, soft: KeyLifetime::NONE },
+        Selected::NONE,
         &Arc::default(),
     )
     .unwrap()

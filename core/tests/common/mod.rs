@@ -160,7 +160,7 @@ pub(crate) fn trailer_len(profile: Profile, protocol: Protocol, mki_len: usize) 
 }
 
 pub(crate) fn is_gcm(profile: Profile) -> bool {
-    matches!(profile, Profile::AeadAes128Gcm | Profile::AeadAes256Gcm)
+    profile.name().starts_with("AEAD_")
 }
 
 /// Where the MKI lies in a protected packet of `len` octets (RFC 3711 3.1, RFC 7714 8.2 and 9.2).

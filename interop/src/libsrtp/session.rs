@@ -200,6 +200,7 @@ fn with_policy(
         mki_size: c_uint::try_from(mki.len()).map_err(|e| e.to_string())?,
     };
     let mut master_keys = [&raw mut master_key];
+    let mut ids: Vec<c_int> = config.encrypted_ids.iter().copied().map(c_int::from).collect();
     let policy = sys::srtp_policy_t {
         ssrc,
         rtp,
@@ -210,8 +211,8 @@ fn with_policy(
         ekt: ptr::null_mut(),
         window_size: config.window.try_into().map_err(|_| "the window is too large".to_owned())?,
         allow_repeat_tx: 0,
-        enc_xtn_hdr: ptr::null_mut(),
-        enc_xtn_hdr_count: 0,
+        enc_xtn_hdr: if ids.is_empty() { ptr::null_mut() } else { ids.as_mut_ptr() },
+        enc_xtn_hdr_count: c_int::try_from(ids.len()).map_err(|e| e.to_string())?,
         next: ptr::null_mut(),
     };
     Ok(use_policy(&raw const policy))

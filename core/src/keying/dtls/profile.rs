@@ -17,7 +17,7 @@ use core::fmt;
 /// | 0x0009, 0x000a | `DOUBLE_AEAD_...` (RFC 8723) | not supported |
 /// | 0x000b to 0x0010 | `SRTP_ARIA_...`, `SRTP_AEAD_ARIA_...` (RFC 8269) | not supported |
 ///
-/// AES-192 and AES-256 in counter mode have no numbers: DTLS cannot negotiate them.
+/// AES-192 and AES-256 in counter mode have no numbers, nor have the profiles with GCM tags of 8 octets: DTLS cannot negotiate them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProtectionProfile(pub u16);
 

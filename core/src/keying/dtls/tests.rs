@@ -11,10 +11,11 @@ fn ids(list: &[u16]) -> Vec<ProtectionProfile> {
 #[test]
 fn rfc5764_rfc7714_numbers_of_the_profiles() {
     let numbers = Profile::ALL.map(|profile| ProtectionProfile::of(profile).map(|id| id.0));
-    let [cm80, cm32, none @ .., gcm128, gcm256, null80, null32, no_null] = numbers;
+    let [cm80, cm32, none @ .., gcm128, gcm256, short128, short256, null80, null32, no_null] = numbers;
     assert_eq!((cm80, cm32, gcm128, gcm256), (Some(1), Some(2), Some(7), Some(8)));
     assert_eq!((null80, null32), (Some(5), Some(6)));
     assert_eq!((none, no_null), ([None; 4], None));
+    assert_eq!((short128, short256), (None, None), "no registry has tags of 8 octets");
     for profile in Profile::ALL {
         if let Some(id) = ProtectionProfile::of(profile) {
             assert_eq!(Profile::try_from(id), Ok(profile));
@@ -38,7 +39,7 @@ fn rfc8723_double_and_other_numbers_are_refused_by_name() {
 #[test]
 fn rfc5764_lengths_of_the_keying_material() {
     let lengths = Profile::ALL.map(keying_material_len);
-    assert_eq!(lengths, [60, 60, 76, 76, 92, 92, 56, 88, 60, 60, 60]);
+    assert_eq!(lengths, [60, 60, 76, 76, 92, 92, 56, 88, 56, 88, 60, 60, 60]);
 }
 
 /// The octets of each part are one number, so that each can be told in what it was made of.
