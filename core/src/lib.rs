@@ -1,4 +1,4 @@
-//! SRTP and SRTCP (RFC 3711, 6188, 7714) for servers that renew keys while packets fly.
+//! SRTP and SRTCP (RFC 3711, 6188, 7714; headers by RFC 6904, 9335) for servers that renew keys while packets fly.
 //!
 //! A [`Session`] has two directions, [`Inbound`] and [`Outbound`], each a cryptographic context: a key ring, streams, a policy. Any number of
 //! threads use one at once, without a lock. A rekey swaps one pointer; the keys it replaces are wiped from memory once no reader
