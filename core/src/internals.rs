@@ -38,8 +38,8 @@ impl CounterMode {
     ///
     /// [`Error::WrongKeyLength`] unless `key` has 16, 24 or 32 octets.
     pub fn new(engine: AesEngine, key: &[u8]) -> Result<Self> {
-        let mut counter_mode = Self(None);
-        Aes::expand_in(&mut counter_mode.0, key, engine.0)?;
+        let mut counter_mode = Self(Aes::vacant(engine.0));
+        Aes::expand_in(&mut counter_mode.0, key)?;
         Ok(counter_mode)
     }
 

@@ -13,7 +13,7 @@ pub(crate) mod atomic {
 }
 
 /// Words in static memory. Never part of a model: they live through all runs of one.
-pub(crate) use core::sync::atomic::{AtomicU8 as StaticU8, AtomicU64 as StaticU64};
+pub(crate) use core::sync::atomic::{AtomicBool as StaticBool, AtomicU8 as StaticU8, AtomicU64 as StaticU64};
 
 #[cfg(crossbeam_loom)]
 pub(crate) use loom::thread::yield_now;

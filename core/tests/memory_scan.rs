@@ -9,6 +9,8 @@
 
 #[path = "memory_scan/child.rs"]
 mod child;
+#[path = "common/kernels.rs"]
+mod kernels;
 #[path = "memory_scan/needles.rs"]
 mod needles;
 #[path = "memory_scan/scan.rs"]
@@ -158,6 +160,8 @@ fn in_dumps(findings: &Findings) -> Findings {
 }
 
 fn check(scenario: Scenario) {
+    // The process under test does the same: what there is to be found depends on it.
+    kernels::use_kernels_asked_for();
     let mut random = rand_chacha::ChaCha12Rng::seed_from_u64(scenario as u64);
     let all: Vec<Keys> = Profile::ALL.into_iter().map(|profile| Keys::random(profile, &mut random)).collect();
     let mut process = Process::start();

@@ -2,6 +2,9 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "common/kernels.rs"]
+mod kernels;
+
 use keyflip::{Domain, MasterKey, Profile, Session};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -29,6 +32,7 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
 
 #[test]
 fn p09_the_reclaimer_wipes_without_help_sleeps_and_goes_with_its_domain() {
+    kernels::use_kernels_asked_for();
     let domain = Domain::new();
     let session =
         Session::builder(Profile::Aes128CmSha1_80).outbound(MasterKey::take(&mut [1; 30])).build(&domain).unwrap();

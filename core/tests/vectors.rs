@@ -1,5 +1,8 @@
 //! The packets of `tests/vectors`, protected and unprotected through the public interface.
 
+#[path = "common/kernels.rs"]
+mod kernels;
+
 use keyflip::{Domain, MasterKey, Profile, Roc, Session, SessionBuilder, SrtcpEncryption};
 use serde::Deserialize;
 
@@ -34,6 +37,7 @@ struct Packet {
 
 impl Packet {
     fn key(&self) -> MasterKey {
+        kernels::use_kernels_asked_for();
         MasterKey::take_parts(&mut self.master_key.clone(), &mut self.master_salt.clone()).with_mki(&self.mki).unwrap()
     }
 

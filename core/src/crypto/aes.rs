@@ -20,20 +20,20 @@ pub(crate) enum Aes {
 }
 
 impl Aes {
-    /// Expands `key` in its place, for the engine if there is one.
+    /// Room for a key that the engine works on; nothing yet if there is none.
+    pub(crate) fn vacant(engine: Option<Engine>) -> Option<Self> {
+        engine.map(|engine| Self::Kernel(RoundKeys::vacant(engine)))
+    }
+
+    /// Expands `key` in its place: in the room that [`Self::vacant`] has made, or as the portable form.
     ///
     /// # Errors
     ///
     /// [`Error::WrongKeyLength`] unless `key` has 16, 24 or 32 octets.
-    pub(crate) fn expand_in(place: &mut Option<Self>, key: &[u8], engine: Option<Engine>) -> Result<()> {
-        match engine {
-            Some(engine) => match place.insert(Self::Kernel(RoundKeys::vacant(engine))) {
-                Self::Kernel(keys) => keys.expand(key).ok_or(Error::WrongKeyLength),
-                _ => Ok(()),
-            },
-            // A constructor returns by value, by way of the stack: what it leaves there must not be carried on, as the unused part of a smaller
-            // value, by the next move into a place that lives longer.
-            None => on_scrubbed_stack(|| Self::portable(key).map(|aes| *place = Some(aes))),
+    pub(crate) fn expand_in(place: &mut Option<Self>, key: &[u8]) -> Result<()> {
+        match place {
+            Some(Self::Kernel(keys)) => keys.expand(key).ok_or(Error::WrongKeyLength),
+            _ => on_scrubbed_stack(|| Self::portable(key).map(|aes| *place = Some(aes))),
         }
     }
 

@@ -4,6 +4,7 @@ use super::Frame;
 use super::aes::{Aes, BLOCK};
 use super::kdf::{Labels, Prf};
 use crate::error::{Error, Result};
+use crate::kernels::Engine;
 use cipher::inout::InOutBuf;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -20,13 +21,13 @@ pub(crate) struct AesCm {
 }
 
 impl AesCm {
-    pub(crate) const fn vacant() -> Self {
-        Self { aes: None, salt: [0; BLOCK] }
+    pub(crate) fn vacant(engine: Option<Engine>) -> Self {
+        Self { aes: Aes::vacant(engine), salt: [0; BLOCK] }
     }
 
     pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
         let place = &mut self.aes;
-        with_session_key(prf, labels, key_len, |key| Aes::expand_in(place, key, prf.engine()))?;
+        with_session_key(prf, labels, key_len, |key| Aes::expand_in(place, key))?;
         let (salt, _) = self.salt.split_at_mut(SALT_LEN);
         prf.derive(labels.salting, salt);
         Ok(())

@@ -37,14 +37,11 @@ enum Keys {
 }
 
 impl Keys {
-    /// Makes the keys in their place (see [`Aes::expand_in`]).
-    fn expand_in(place: &mut Option<Self>, key: &[u8], engine: Option<Engine>) -> Result<()> {
-        match engine {
-            Some(engine) => match place.insert(Self::Kernel(GcmKey::vacant(engine))) {
-                Self::Kernel(keys) => keys.expand(key).ok_or(Error::WrongKeyLength),
-                Self::Portable { .. } => Ok(()),
-            },
-            None => on_scrubbed_stack(|| {
+    /// As [`Aes::expand_in`].
+    fn expand_in(place: &mut Option<Self>, key: &[u8]) -> Result<()> {
+        match place {
+            Some(Self::Kernel(keys)) => keys.expand(key).ok_or(Error::WrongKeyLength),
+            _ => on_scrubbed_stack(|| {
                 let aes = Aes::portable(key)?;
                 let h = Zeroizing::new(aes.encrypt_block(0).to_be_bytes());
                 *place = Some(Self::Portable { aes, ghash: GHash::new((&*h).into()) });
@@ -55,13 +52,13 @@ impl Keys {
 }
 
 impl AesGcm {
-    pub(crate) const fn vacant() -> Self {
-        Self { keys: None, salt: [0; BLOCK] }
+    pub(crate) fn vacant(engine: Option<Engine>) -> Self {
+        Self { keys: engine.map(|engine| Keys::Kernel(GcmKey::vacant(engine))), salt: [0; BLOCK] }
     }
 
     pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
         let place = &mut self.keys;
-        with_session_key(prf, labels, key_len, |key| Keys::expand_in(place, key, prf.engine()))?;
+        with_session_key(prf, labels, key_len, |key| Keys::expand_in(place, key))?;
         let (salt, _) = self.salt.split_at_mut(SALT_LEN);
         prf.derive(labels.salting, salt);
         Ok(())
@@ -70,8 +67,8 @@ impl AesGcm {
     /// A key that was not derived.
     #[cfg(any(test, feature = "internals"))]
     pub(crate) fn of_session_keys(key: &[u8], salt: [u8; SALT_LEN], engine: Option<Engine>) -> Result<Self> {
-        let mut gcm = Self::vacant();
-        Keys::expand_in(&mut gcm.keys, key, engine)?;
+        let mut gcm = Self::vacant(engine);
+        Keys::expand_in(&mut gcm.keys, key)?;
         for (to, from) in gcm.salt.iter_mut().zip(salt) {
             *to = from;
         }

@@ -27,14 +27,13 @@ const LABEL_AT: u32 = 64;
 /// The pseudo-random function under one master key and salt.
 pub(crate) struct Prf {
     aes: Option<Aes>,
-    engine: Option<Engine>,
     /// With zeros after it.
     salt: Zeroizing<[u8; BLOCK]>,
 }
 
 impl Prf {
     pub(crate) fn vacant() -> Self {
-        Self { aes: None, engine: Engine::of(Kernels::active()), salt: Zeroizing::new([0; BLOCK]) }
+        Self { aes: Aes::vacant(Engine::of(Kernels::active())), salt: Zeroizing::new([0; BLOCK]) }
     }
 
     /// A salt of 12 octets (AEAD profiles) is padded with zeros on the right to 14 (RFC 7714 11), and so is one of 14 to a block.
@@ -46,12 +45,7 @@ impl Prf {
         for (to, from) in self.salt.iter_mut().zip(master_salt) {
             *to = *from;
         }
-        Aes::expand_in(&mut self.aes, master_key, self.engine)
-    }
-
-    /// The engine of the set of kernels that was in use when this was made, for all that is derived: they go together.
-    pub(crate) const fn engine(&self) -> Option<Engine> {
-        self.engine
+        Aes::expand_in(&mut self.aes, master_key)
     }
 
     /// Fills `output` with what the label derives: the keystream from `(label XOR salt) * 2^16` on, a few blocks of it.

@@ -7,7 +7,7 @@ use super::hmac::HmacSha1;
 use super::kdf::{IDENTITY, Labels, Prf};
 use super::profile::{CipherKind, Spec};
 use crate::error::Result;
-use crate::kernels::{Vaulted, scrub_after_derivation, scrubbed};
+use crate::kernels::{Engine, Kernels, Vaulted, scrub_after_derivation, scrubbed};
 use crate::wire::Protocol;
 use subtle::ConstantTimeEq;
 
@@ -38,13 +38,14 @@ pub(crate) struct CmKeys {
 }
 
 impl Suites {
-    /// A slot of the profile's kind, with room for its keys but without them.
+    /// A slot of the profile's kind, with room for its keys but without them, to be worked on by the kernels in use now.
     pub(crate) fn vacant(spec: Spec) -> Self {
+        let engine = Engine::of(Kernels::active());
         match spec.cipher {
             CipherKind::Null if spec.srtp_tag_len == 0 => Self::Unprotected(Both::vacant(|| ())),
             CipherKind::Null => Self::Null(Both::vacant(HmacSha1::vacant)),
-            CipherKind::AesCm => Self::Cm(Both::vacant(CmKeys::vacant)),
-            CipherKind::AesGcm => Self::Gcm(Both::vacant(AesGcm::vacant)),
+            CipherKind::AesCm => Self::Cm(Both::vacant(|| CmKeys::vacant(engine))),
+            CipherKind::AesGcm => Self::Gcm(Both::vacant(|| AesGcm::vacant(engine))),
         }
     }
 
@@ -126,7 +127,7 @@ impl<K> Both<K> {
 }
 
 impl CmKeys {
-    fn vacant() -> Self {
-        Self { mac: HmacSha1::vacant(), cipher: AesCm::vacant() }
+    fn vacant(engine: Option<Engine>) -> Self {
+        Self { mac: HmacSha1::vacant(), cipher: AesCm::vacant(engine) }
     }
 }

@@ -189,7 +189,7 @@ impl Run {
 
     /// Leaves the first `octets` behind, all if there are fewer.
     #[inline(always)]
-    pub(super) fn advance(&mut self, octets: usize) {
+    fn advance(&mut self, octets: usize) {
         let octets = octets.min(self.len);
         self.from = self.from.wrapping_add(octets);
         self.to = self.to.wrapping_add(octets);

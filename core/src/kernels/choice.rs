@@ -1,7 +1,7 @@
 //! Which kernels are used: the best the processor has, unless the program says otherwise.
 
-use crate::primitive::StaticU8;
 use crate::primitive::atomic::Ordering;
+use crate::primitive::{StaticBool, StaticU8};
 use core::fmt;
 use core::str::FromStr;
 
@@ -37,6 +37,16 @@ pub struct UnknownKernels(String);
 /// The active set, as its place in [`Kernels::ALL`] plus one; zero while none is chosen.
 static ACTIVE: StaticU8 = StaticU8::new(0);
 
+/// Whether the portable set has ever been the active one, so that there may be keys that use it.
+static PORTABLE_IS_KNOWN: StaticBool = StaticBool::new(false);
+
+/// Whether there may be keys of the portable set. Who has got such a key from another thread sees it.
+#[inline]
+pub(super) fn portable_is_known() -> bool {
+    // Acquire: pairs with the store in `set`, by way of whoever derived the key.
+    PORTABLE_IS_KNOWN.load(Ordering::Acquire)
+}
+
 impl Kernels {
     /// All sets, the portable one first.
     pub const ALL: [Self; 5] = [Self::Portable, Self::Avx2, Self::ShaNi, Self::Avx512Vl, Self::Avx512];
@@ -45,8 +55,8 @@ impl Kernels {
     #[must_use]
     #[inline]
     pub fn active() -> Self {
-        // Relaxed: the word stands for itself; nothing is published by it.
-        let place = usize::from(ACTIVE.load(Ordering::Relaxed));
+        // Acquire: pairs with the store in `set`. Who derives keys of the portable set knows of it.
+        let place = usize::from(ACTIVE.load(Ordering::Acquire));
         match place.checked_sub(1).and_then(|place| Self::ALL.get(place)) {
             Some(set) => *set,
             None => Self::choose(),
@@ -86,6 +96,11 @@ impl Kernels {
 
     #[cold]
     fn choose() -> Self {
+        #[cfg(test)]
+        if let Some(set) = tests::asked_for() {
+            set.set();
+            return set;
+        }
         let best = Self::ALL.into_iter().rev().find(|set| set.is_available()).unwrap_or(Self::Portable);
         best.set();
         best
@@ -93,8 +108,12 @@ impl Kernels {
 
     fn set(self) {
         let place = Self::ALL.iter().position(|set| *set == self).unwrap_or_default();
-        // Relaxed: as in `active`. Two threads that choose at once choose alike.
-        ACTIVE.store(u8::try_from(place + 1).unwrap_or(1), Ordering::Relaxed);
+        if self == Self::Portable {
+            // Release: pairs with the load in `portable_is_known`.
+            PORTABLE_IS_KNOWN.store(true, Ordering::Release);
+        }
+        // Release: pairs with the load in `active`. Two threads that choose at once choose alike.
+        ACTIVE.store(u8::try_from(place + 1).unwrap_or(1), Ordering::Release);
     }
 }
 
@@ -133,6 +152,21 @@ impl FromStr for Kernels {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The set that the environment asks this crate's own tests to use. The library itself reads no environment.
+    pub(super) fn asked_for() -> Option<Kernels> {
+        let name = std::env::var("KEYFLIP_KERNELS").ok()?;
+        let set = name.parse::<Kernels>().unwrap_or_else(|error| panic!("KEYFLIP_KERNELS: {error}"));
+        assert!(set.is_available(), "KEYFLIP_KERNELS: {}", KernelsUnavailable(set));
+        Some(set)
+    }
+
+    #[test]
+    fn the_tests_use_the_set_they_are_asked_to() {
+        if let Some(set) = asked_for() {
+            assert_eq!(Kernels::active(), set);
+        }
+    }
 
     #[test]
     fn names_go_there_and_back() {

@@ -3,15 +3,17 @@
 //! 1. Blocks are turned round octet by octet, so that a field element is a polynomial with its lowest coefficient in the lowest bit, but for one thing:
 //!    the product of two comes out divided by x^128. So the key is kept times x^128 (and each power of it), which the shift by one bit that
 //!    turning round calls for is part of. This is POLYVAL's field (RFC 8452 3, and appendix A on GHASH).
-//! 2. A key keeps eight powers of itself, the highest first. The n-th block from the end of what is hashed is multiplied by the n-th power, and the
-//!    products are added up before they are reduced: once for so many blocks as there are powers, not once for each.
-//! 3. So the groups of blocks are laid out from the end: the first group is the one that may be short.
+//! 2. The n-th block from the end of what is hashed is to be multiplied by the n-th power of the key. A key keeps eight powers, and products are added up
+//!    before they are reduced: once for a group of blocks, not once for each.
+//! 3. So groups of blocks are laid out from the end: the first group is the one that may be short.
 
 mod additional;
 mod clmul128;
 mod clmul256;
 mod clmul512;
 mod product;
+mod quads;
+mod seal512;
 
 use super::aes::{BLOCK, Engine, RoundKeys, Run, by_key_size};
 use additional::Additional;
@@ -21,15 +23,26 @@ use zeroize::Zeroize;
 /// How many powers of its key GHASH keeps.
 const POWERS: usize = 8;
 
-/// The powers of a key, the highest first.
+/// The powers of a key that its engine has asked for, the highest first. The last ones are 4, 3, 2 and 1.
 #[repr(align(16))]
 struct Powers([[u8; BLOCK]; POWERS]);
 
 impl Powers {
-    /// Where the power `exponent` lies, and the lower ones after it.
+    /// For groups of eight blocks.
+    const OF_BLOCKS: [usize; POWERS] = [8, 7, 6, 5, 4, 3, 2, 1];
+    /// For groups of four quads. The fifth is there since there is room.
+    const OF_QUADS: [usize; POWERS] = [16, 12, 8, 5, 4, 3, 2, 1];
+
+    /// Where the power `exponent` of [`Self::OF_BLOCKS`] lies, and the lower ones after it. Those up to 4 are in both.
     #[inline(always)]
     fn from(&self, exponent: usize) -> *const u8 {
         self.0.as_ptr().wrapping_add(POWERS - exponent).cast()
+    }
+
+    /// Where the power `4 * number` of [`Self::OF_QUADS`] lies.
+    #[inline(always)]
+    fn step(&self, number: usize) -> *const u8 {
+        self.0.as_ptr().wrapping_add(if number == 1 { 4 } else { 4 - number }).cast()
     }
 }
 
@@ -49,8 +62,12 @@ impl GcmKey {
     pub(crate) fn expand(&mut self, key: &[u8]) -> Option<()> {
         self.keys.expand(key)?;
         let (schedule, powers) = (&self.keys.schedule, &mut self.powers);
+        let exponents = match self.keys.engine {
+            Engine::Vaes512(_) => Powers::OF_QUADS,
+            Engine::Ni(_) | Engine::Vaes256(_) => Powers::OF_BLOCKS,
+        };
         // SAFETY: every engine's witness says that the processor has AES-NI and PCLMULQDQ.
-        by_key_size!(self.keys.size, MIDDLE => unsafe { clmul128::fill::<MIDDLE>(schedule, powers) });
+        by_key_size!(self.keys.size, MIDDLE => unsafe { clmul128::fill::<MIDDLE>(schedule, exponents, powers) });
         Some(())
     }
 
@@ -74,7 +91,7 @@ impl GcmKey {
             let (additional, run) = (Additional { head, word }, Run::new(body));
             return by_key_size!(self.keys.size, MIDDLE => {
                 // SAFETY: the engine's witness says that the processor has the instructions.
-                unsafe { clmul512::seal::<MIDDLE>(self, block, additional, run) }
+                unsafe { seal512::seal::<MIDDLE>(self, block, additional, run) }
             });
         }
         self.crypt(block, body.reborrow());

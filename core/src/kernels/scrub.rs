@@ -3,7 +3,8 @@
 //! 1. Ciphers and hashes copy keys to the stack and into vector registers, and leave them there. A thread that sleeps afterwards keeps its stack as it
 //!    is, for as long as it sleeps. So whatever touches a key is called through [`scrubbed`].
 //! 2. The work runs in a call that is never inlined, so all it leaves behind is below the stack pointer of its caller, from where the scrub begins.
-//! 3. A scrub is as deep as its work reaches, by measurement; a test fails when that is no longer so, and the search of a process's memory
+//! 3. A scrub is as deep as its work reaches, by measurement: kernels reach less deep than the portable crates, whose depth is scrubbed as soon as there
+//!    may be a key of theirs. A test fails when that is no longer so, and the search of a process's memory
 //!    (`tests/memory_scan.rs`) when something is left.
 //! 4. Registers hold copies too, which may be stored at any time: by a signal's frame, or by the dynamic linker, which saves them on the stack. On
 //!    x86-64 they are cleared as well; elsewhere only the stack is.
@@ -11,8 +12,14 @@
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 pub(super) mod x86_64;
 
-/// How deep, in octets, the calls that protect or unprotect a packet reach at most. The build without optimisation keeps every temporary.
-const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 24 * 1024 } else { 3 * 1024 };
+use super::choice::portable_is_known;
+
+/// How deep, in octets, the calls that protect or unprotect a packet reach at most, with kernels: 1.9 KiB. The build without optimisation keeps every
+/// temporary.
+const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 28 * 1024 } else { 2048 };
+
+/// The same with the portable crates: 5.6 KiB.
+const PORTABLE_PACKET_DEPTH: usize = if cfg!(debug_assertions) { 28 * 1024 } else { 6 * 1024 };
 
 /// The same of the calls that work on a group of packets, which keep what they know of each on the stack.
 const BATCH_DEPTH: usize = if cfg!(debug_assertions) { 128 * 1024 } else { 40 * 1024 };
@@ -54,7 +61,11 @@ fn apart<R>(work: impl FnOnce() -> R) -> R {
 /// One store for each 64 octets where there is AVX-512, two with AVX; see `docs/decisions/012-scrubbing-the-data-path.md`.
 #[inline(always)]
 pub(crate) fn scrub_after_packet() {
-    scrub::<PACKET_DEPTH>();
+    if portable_is_known() {
+        scrub::<PORTABLE_PACKET_DEPTH>();
+    } else {
+        scrub::<PACKET_DEPTH>();
+    }
 }
 
 /// For [`scrubbed`]: as deep as key derivation reaches.

@@ -195,7 +195,7 @@ fn p10_no_derivation_reaches_deeper_than_its_scrubs() {
                 assert!((depth..depth + SLACK).contains(&written), "{profile}: {written} of {depth}");
             };
             let mut schedule = None;
-            within(CONSTRUCTION_DEPTH, reach(&mut || Aes::expand_in(&mut schedule, &key, None).unwrap()).0);
+            within(CONSTRUCTION_DEPTH, reach(&mut || Aes::expand_in(&mut schedule, &key).unwrap()).0);
             let mut suites = Suites::vacant(spec);
             within(DERIVATION_DEPTH, reach(&mut || suites.derive(&key, &salt, spec).unwrap()).0);
         }

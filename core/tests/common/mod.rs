@@ -6,6 +6,10 @@ use keyflip::{Domain, Guard, Inbound, MasterKey, Outbound, Profile, Result, Roc,
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+mod kernels;
+
+pub(crate) use kernels::use_kernels_asked_for;
+
 /// Which of the two calls of each kind is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -62,6 +66,7 @@ impl Key {
     }
 
     pub(crate) fn master(&self) -> MasterKey {
+        use_kernels_asked_for();
         MasterKey::take_parts(&mut self.key.clone(), &mut self.salt.clone()).with_mki(&self.mki).unwrap()
     }
 }

@@ -254,6 +254,7 @@ impl Packet {
 
 /// The process under test, from its first line to its end.
 pub(crate) fn run() {
+    crate::kernels::use_kernels_asked_for();
     std::panic::set_hook(Box::new(|info| {
         // The panic of the scenario is no news.
         if info.location().is_none_or(|at| !at.file().ends_with("child.rs")) {

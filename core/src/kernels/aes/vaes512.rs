@@ -37,55 +37,17 @@ impl<const MIDDLE: usize> Keys<MIDDLE> {
     #[inline]
     #[target_feature(enable = "avx512f,vaes")]
     pub(in crate::kernels) fn encrypt<const N: usize>(&self, states: &mut [__m512i; N]) {
-        self.first_round(states);
-        for key in self.middle {
-            round(states, key);
-        }
-        self.last_round(states);
-    }
-
-    /// Encrypts blocks side by side, and does a part of something else after each of the first four rounds.
-    #[inline]
-    #[target_feature(enable = "avx512f,vaes")]
-    pub(in crate::kernels) fn encrypt_beside<const N: usize>(
-        &self,
-        states: &mut [__m512i; N],
-        mut beside: impl FnMut(usize),
-    ) {
-        const ROUNDS: usize = 4;
-        self.first_round(states);
-        for (number, key) in self.middle.iter().take(ROUNDS).enumerate() {
-            round(states, *key);
-            beside(number);
-        }
-        for key in self.middle.iter().skip(ROUNDS) {
-            round(states, *key);
-        }
-        self.last_round(states);
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn first_round<const N: usize>(&self, states: &mut [__m512i; N]) {
-        for state in states {
+        for state in states.iter_mut() {
             *state = _mm512_xor_si512(*state, self.first);
         }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,vaes")]
-    fn last_round<const N: usize>(&self, states: &mut [__m512i; N]) {
-        for state in states {
+        for key in self.middle {
+            for state in states.iter_mut() {
+                *state = _mm512_aesenc_epi128(*state, key);
+            }
+        }
+        for state in states.iter_mut() {
             *state = _mm512_aesenclast_epi128(*state, self.last);
         }
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,vaes")]
-fn round<const N: usize>(states: &mut [__m512i; N], key: __m512i) {
-    for state in states {
-        *state = _mm512_aesenc_epi128(*state, key);
     }
 }
 
@@ -101,13 +63,6 @@ impl Counter {
         let block = of_number(block.swap_bytes());
         let counter = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(block), turn());
         Self(_mm512_add_epi32(counter, _mm512_set_epi32(3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0)))
-    }
-
-    /// The four blocks that are `by` blocks further, or further back.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    pub(in crate::kernels) fn moved(self, by: i32) -> Self {
-        Self(_mm512_add_epi32(self.0, _mm512_set_epi32(by, 0, 0, 0, by, 0, 0, 0, by, 0, 0, 0, by, 0, 0, 0)))
     }
 
     /// The next four blocks.

@@ -11,20 +11,23 @@ use core::arch::x86_64::{
 
 /// Fills in the powers of the hash key `E(K, 0)`.
 #[target_feature(enable = "aes,pclmulqdq,sse4.1,ssse3")]
-pub(super) fn fill<const MIDDLE: usize>(schedule: &Schedule, powers: &mut Powers) {
+pub(super) fn fill<const MIDDLE: usize>(schedule: &Schedule, exponents: [usize; POWERS], powers: &mut Powers) {
     let mut zero = [_mm_setzero_si128()];
     encrypt::<MIDDLE, 1>(schedule, &mut zero);
     let [key] = zero.map(|block| number(turned(block)));
     // Times x, and x^128 is x^127 + x^126 + x^121 + 1.
-    let carry = (key >> 127).wrapping_neg() & (0xc2 << 120 | 1);
-    let key = of_number(key << 1 ^ carry);
-    let mut power = key;
-    for place in powers.0.iter_mut().rev() {
+    let carry = (key >> 127).wrapping_neg() & ((0xc2 << 120) | 1);
+    let key = of_number((key << 1) ^ carry);
+    let (mut power, mut exponent) = (key, 1);
+    for (place, wanted) in powers.0.iter_mut().zip(exponents).rev() {
+        while exponent < wanted {
+            let mut product = Product::zero();
+            product.add(power, key);
+            power = product.reduce();
+            exponent += 1;
+        }
         // SAFETY: a block's room.
         unsafe { _mm_storeu_si128(place.as_mut_ptr().cast(), power) };
-        let mut product = Product::zero();
-        product.add(power, key);
-        power = product.reduce();
     }
 }
 
@@ -46,8 +49,8 @@ pub(super) fn load(block: &[u8; BLOCK]) -> __m128i {
 #[inline]
 #[target_feature(enable = "ssse3")]
 pub(super) fn lengths(additional: usize, ciphertext: usize) -> __m128i {
-    let bits = |octets: usize| octets as u128 * 8;
-    of_number(bits(additional) << 64 | bits(ciphertext))
+    let bits = |octets: usize| u128::from(8 * octets as u64);
+    of_number((bits(additional) << 64) | bits(ciphertext))
 }
 
 /// GHASH, block by block.
@@ -116,6 +119,32 @@ impl<'k> Hash<'k> {
             self.absorb(turned(unsafe { load_part(part.as_ptr(), part.len()) }));
         }
     }
+}
+
+/// The last block of additional data, added to the hash of those before it.
+#[inline]
+#[target_feature(enable = "pclmulqdq,ssse3,sse4.1")]
+pub(super) fn last_of(powers: &Powers, additional: Additional<'_>) -> __m128i {
+    match (additional.whole(), additional.rest()) {
+        ([], [Some(only), None]) => turned(of_number(only)),
+        _ => last_of_many(powers, additional),
+    }
+}
+
+/// As [`last_of`], of more than one block, or none.
+#[inline(never)]
+#[target_feature(enable = "pclmulqdq,ssse3,sse4.1")]
+fn last_of_many(powers: &Powers, additional: Additional<'_>) -> __m128i {
+    // SAFETY: the first power.
+    let key = unsafe { _mm_loadu_si128(powers.from(1).cast()) };
+    let rest = additional.rest().into_iter().flatten().map(of_number);
+    let mut sum = _mm_setzero_si128();
+    for block in additional.whole().iter().map(|block| load(block)).chain(rest) {
+        let mut product = Product::zero();
+        product.add(sum, key);
+        sum = _mm_xor_si128(product.reduce(), turned(block));
+    }
+    sum
 }
 
 #[target_feature(enable = "aes,pclmulqdq,sse4.1,ssse3")]
