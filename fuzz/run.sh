@@ -15,6 +15,8 @@ shift
 [[ $what =~ ^([0-9]+|control|minimise)$ ]] || { echo "$usage" >&2; exit 2; }
 # The longest that a planted mistake may stay hidden.
 control_seconds=300
+# tests/corpora.rs says the same.
+most_files=300
 
 rustup toolchain list | grep -q ^nightly || rustup toolchain install nightly --profile minimal
 cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
@@ -63,8 +65,10 @@ for target in "$@"; do
         ;;
     minimise)
         mkdir "$scratch/$target"
-        fuzz "$target" "$scratch/$target" "$found" "corpus/$target" -- "${flags[@]}" -merge=1 -use_counters=0 >"$log" 2>&1 ||
+        fuzz "$target" "$scratch/$target" "$found" "corpus/$target" -- "${flags[@]}" -set_cover_merge=1 -use_counters=0 >"$log" 2>&1 ||
             { tail -n 30 "$log"; exit 1; }
+        # Of more than a corpus may have, those whose names (hashes) come first.
+        find "$scratch/$target" -type f | sort | tail -n +"$((most_files + 1))" | xargs -r rm
         rm -rf "corpus/$target"
         mv "$scratch/$target" "corpus/$target"
         echo "$target: $(find "corpus/$target" -type f | wc -l) files, $(du -sb "corpus/$target" | cut -f1) octets"

@@ -278,7 +278,7 @@ impl<'c, 'a> World<'c, 'a> {
             unprotect_batch(&mut guard, &mut entries);
             entries.iter().map(Received::result).collect()
         };
-        if plant::is_on() && results.len() > 16 && results[16].is_err() {
+        if plant::is_on() && results.len() > 2 && results[2].is_err() {
             store.octets[0] ^= 1;
         }
         store.check(items, results)

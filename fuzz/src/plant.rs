@@ -6,7 +6,7 @@
 //!
 //! | target | mistake |
 //! |---|---|
-//! | `batch` | in a batch whose 17th packet is refused, an octet before the first packet is changed |
+//! | `batch` | in a batch whose third packet is refused, an octet before the first packet is changed |
 //! | `headers` | the parser it is compared with forgets that a header extension has a header of its own |
 //! | `unprotect` | a packet that is refused as a replay is changed in its last octet |
 //! | `differential` | an octet of every AEAD packet with a header extension is wrong |
