@@ -232,7 +232,7 @@ fn p10_no_packet_whose_header_is_encrypted_reaches_deeper_than_its_scrub() {
                     let (refusing, _) =
                         reach(&mut || assert!(session.inbound().unprotect_rtp(&guard, &mut forged[..sealed]).is_err()));
                     let (unprotecting, _) = reach(&mut || {
-                        assert_eq!(session.inbound().unprotect_rtp(&guard, &mut packet[..sealed]).unwrap().len(), len)
+                        assert_eq!(session.inbound().unprotect_rtp(&guard, &mut packet[..sealed]).unwrap().len(), len);
                     });
                     for written in [protecting, refusing, unprotecting] {
                         let depths = PACKET_DEPTH..PACKET_DEPTH + SLACK;
