@@ -134,16 +134,19 @@ fn axes(
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(50)
-        .build_cartesian_2d(-0.2..last + 0.2, 0.0..top * 1.15)?;
+        // The legend has a third of the width to itself.
+        .build_cartesian_2d(-0.1 * last..1.65 * last, 0.0..top * 1.15)?;
     let name = |x: &f64| {
         let place = drawing.names.iter().enumerate().find(|(place, _)| (*place as f64 - x).abs() < 0.01);
         place.map_or_else(String::new, |(_, name)| (*name).to_owned())
     };
     chart
         .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
         .x_desc(drawing.x_axis)
         .y_desc("Gbit/s")
-        .x_labels(drawing.names.len())
+        .x_labels(4 * drawing.names.len())
         .x_label_formatter(&name)
         .draw()?;
     for (number, line) in names.iter().enumerate() {

@@ -63,7 +63,7 @@ pub(crate) struct Row {
 pub(crate) fn rows(subject: Subject, measured: &[Measured], heap: &Heap, latencies: &[Latency]) -> Vec<Row> {
     let of_kernel = |ours: &Measured| match ours.who {
         Who::Ours(kernel) => Some(row(subject, kernel, ours, measured, heap, latencies)),
-        Who::Peer(_) => None,
+        Who::Peer(_) | Who::Bystander(_) => None,
     };
     measured.iter().filter_map(of_kernel).collect()
 }

@@ -7,6 +7,8 @@ pub(crate) enum Who {
     Ours(Kernel),
     /// A peer, by its name.
     Peer(&'static str),
+    /// A peer that runs along and is not measured: so that the others find the caches as they would if it were.
+    Bystander(&'static str),
 }
 
 /// The kernels that Keyflip encrypts and authenticates with.
@@ -21,7 +23,7 @@ impl Who {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Ours(_) => "keyflip",
-            Self::Peer(name) => name,
+            Self::Peer(name) | Self::Bystander(name) => name,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::path::Path;
 use std::sync::OnceLock;
 
+use libloading::os::unix;
 use srtp2_sys as sys;
 
 type Session = sys::srtp_t;
@@ -58,6 +59,12 @@ functions! {
     unprotect_rtcp = srtp_unprotect_rtcp_mki: Unprotect,
 }
 
+/// The library finds its own OpenSSL before the one that this program is linked with.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const OWN_FIRST: c_int = libc::RTLD_DEEPBIND;
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+const OWN_FIRST: c_int = 0;
+
 static LIBRARY: OnceLock<Library> = OnceLock::new();
 
 /// The library that is called.
@@ -73,8 +80,8 @@ pub(super) fn library() -> &'static Library {
 pub fn load(file: &Path) -> Result<(), String> {
     let refused = |reason: &str| Err(format!("{}: {reason}", file.display()));
     // SAFETY: what it does when it is loaded is the caller's choice of a file; libsrtp and OpenSSL initialise themselves.
-    let loaded = match unsafe { libloading::Library::new(file) } {
-        Ok(loaded) => loaded,
+    let loaded = match unsafe { unix::Library::open(Some(file), unix::RTLD_LAZY | unix::RTLD_LOCAL | OWN_FIRST) } {
+        Ok(loaded) => libloading::Library::from(loaded),
         Err(error) => return refused(&cause(&error)),
     };
     // It stays loaded for as long as the process runs, as the one built in does.
