@@ -36,7 +36,7 @@ impl Outbound {
     ///
     /// Any of [`Fault::Packet`](crate::Fault::Packet) and [`Fault::Key`](crate::Fault::Key); [`Error::OutputTooSmall`],
     /// [`Error::LengthExceedsBuffer`], [`Error::IndexReused`], [`Error::IndexTooOld`], [`Error::ForeignGuard`], [`Error::UnknownSsrc`],
-    /// [`Error::TooManyStreams`]. The buffer is untouched then.
+    /// [`Error::TooManyStreams`]; with Cryptex, [`Error::UnknownExtensionForm`]. The buffer is untouched then.
     ///
     /// # Performance
     ///
