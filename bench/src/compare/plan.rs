@@ -232,7 +232,7 @@ mod tests {
             let (domain, contexts) = (Domain::new(), Contexts { profile, count: 1, first_key: 7 });
             for op in [Op::Protect, Op::Unprotect] {
                 let mut lane = packets_lane(op, contexts, &domain).unwrap();
-                assert_eq!(lane.entrants().len(), 5);
+                assert_eq!(lane.entrants().len(), ours::kernels().count() + 4);
                 // 256 packets each.
                 for n in 0..260 {
                     lane.begin(if n % 2 == 0 { 33 } else { 1200 }).unwrap_or_else(|e| panic!("{profile} {op:?}: {e}"));
