@@ -13,12 +13,12 @@ pub(crate) use opened::Opened;
 
 use crate::buffer::Buffer;
 use crate::context::{Context, Ring};
-use crate::crypto::{Authenticated, Frame};
+use crate::crypto::{Authenticated, Frame, Suite};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::id::KeyId;
 use crate::index::{Counter, PacketIndex, SrtcpIndex, Ssrc};
-use crate::kernels::{scrub_after_packet, scrubbed};
+use crate::kernels::{scrub_after_packet, scrub_at_length, scrubbed};
 use crate::keys::{Held, SessionKeys, Usable};
 use crate::policy::Policy;
 use crate::space::{Space, until_settled};
@@ -32,60 +32,74 @@ pub(crate) fn unprotect(
     protocol: Protocol,
     mut buffer: Buffer<'_>,
 ) -> Result<usize> {
-    scrubbed(scrub_after_packet, || unprotect_unscrubbed(context, guard, protocol, &mut buffer))
+    // Each protocol in code of its own: what differs is known where it is compiled, and nothing of a packet is carried through memory.
+    scrubbed(scrub_after_packet, || match protocol {
+        Protocol::Rtp => unprotect_as(context, guard, Protocol::Rtp, &mut buffer),
+        Protocol::Rtcp => unprotect_as(context, guard, Protocol::Rtcp, &mut buffer),
+    })
 }
 
-/// As [`unprotect`], but leaves copies of keys on the stack and in registers.
-pub(crate) fn unprotect_unscrubbed(
-    context: &Context,
-    guard: &Guard<'_>,
-    protocol: Protocol,
-    buffer: &mut Buffer<'_>,
-) -> Result<usize> {
-    let accepted = until_settled(|| accept(context, guard, protocol, buffer.packet(), buffer.room()));
-    match accepted {
-        Ok(accepted) => Ok(accepted.decrypt(buffer)),
-        Err(error) => {
-            context.refusals.count(error, guard);
-            Err(error)
-        }
-    }
+#[inline(always)]
+fn unprotect_as(context: &Context, guard: &Guard<'_>, protocol: Protocol, buffer: &mut Buffer<'_>) -> Result<usize> {
+    let plain = until_settled!(accept(context, guard, protocol, buffer));
+    plain.inspect_err(|error| context.refusals.count(*error, guard))
 }
 
 /// A packet whose index is claimed: it may be decrypted.
+#[derive(Clone, Copy)]
 pub(crate) struct Accepted<'g> {
     key: &'g SessionKeys,
+    suite: Suite<'g>,
     frame: Frame,
-    protocol: Protocol,
     body_end: usize,
 }
 
 impl Accepted<'_> {
     /// Decrypts it; returns the length of the plain packet.
-    pub(crate) fn decrypt(&self, buffer: &mut Buffer<'_>) -> usize {
+    #[inline(always)]
+    pub(crate) fn decrypt(self, buffer: &mut Buffer<'_>) -> usize {
         if self.frame.form != HeaderForm::Clear {
             return self.decrypt_with_header(buffer);
         }
-        self.key.suite(self.protocol).crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
+        self.suite.crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
         self.body_end
     }
 }
 
-/// All that can fail, and the claim at its end.
-fn accept<'g>(
-    context: &'g Context,
-    guard: &'g Guard<'_>,
+/// All that can fail, the claim at its end, and the decryption.
+#[inline(always)]
+fn accept(context: &Context, guard: &Guard<'_>, protocol: Protocol, buffer: &mut Buffer<'_>) -> Result<usize> {
+    let octets = buffer.packet();
+    let (ring, packet) = parse(context, guard, protocol, octets, buffer.room())?;
+    let view = View::load(ring, guard, protocol, &packet)?;
+    match view.first_guess(context, protocol, &packet, octets) {
+        Ok(verified) => Ok(claim(context, guard, protocol, &view, packet.body_end, verified)?.decrypt(buffer)),
+        Err(tried) => accept_at_length(context, guard, protocol, buffer, tried),
+    }
+}
+
+/// The same where it is not the current key, at the first look, that verifies the packet.
+#[cold]
+#[inline(never)]
+fn accept_at_length(
+    context: &Context,
+    guard: &Guard<'_>,
     protocol: Protocol,
-    octets: &[u8],
-    room: usize,
-) -> Result<Accepted<'g>> {
-    let (ring, packet) = parse(context, guard, protocol, octets, room)?;
-    let (view, verdict) = judge(context, guard, protocol, &packet, octets, ring)?;
-    let verified = verdict.inspect_err(|_| view.count_refused(protocol))?;
-    claim(context, guard, protocol, &view, packet.body_end, verified)
+    buffer: &mut Buffer<'_>,
+    tried: Tried,
+) -> Result<usize> {
+    scrubbed(scrub_at_length, || {
+        let octets = buffer.packet();
+        let (ring, packet) = parse(context, guard, protocol, octets, buffer.room())?;
+        let view = View::load(ring, guard, protocol, &packet)?;
+        let (view, verdict) = judge(context, guard, protocol, &packet, octets, view, tried)?;
+        let verified = verdict.inspect_err(|_| view.count_refused(protocol))?;
+        Ok(claim(context, guard, protocol, &view, packet.body_end, verified)?.decrypt(buffer))
+    })
 }
 
 /// Takes a packet apart, by the lengths of the ring in use.
+#[inline(always)]
 fn parse<'g>(
     context: &'g Context,
     guard: &'g Guard<'_>,
@@ -97,7 +111,7 @@ fn parse<'g>(
     let policy = context.policy();
     let mut packet = Protected::parse(ring.shape(policy.spec, protocol), octets)?;
     if policy.changes_headers && protocol == Protocol::Rtp {
-        policy.read_header(&mut packet, octets)?;
+        (packet.form, packet.head) = policy.read_header(octets, packet.head)?;
     }
     if !packet.encrypted && policy.encrypts_srtcp() {
         return Err(Error::UnencryptedSrtcp);
@@ -106,13 +120,14 @@ fn parse<'g>(
 }
 
 /// Claims the index of a packet that verified.
+#[inline(always)]
 fn claim<'g>(
     context: &'g Context,
     guard: &'g Guard<'_>,
     protocol: Protocol,
     view: &View<'g>,
     body_end: usize,
-    Verified { held, frame, proof, decides }: Verified<'g>,
+    Verified { held, suite, frame, proof, decides }: Verified<'g>,
 ) -> Result<Accepted<'g>> {
     let key = &*held.key;
     key.budget(protocol).check()?;
@@ -122,25 +137,41 @@ fn claim<'g>(
         context.tell_near_limit(key, protocol);
     }
     if decides {
-        track.decide(Mark::index(proof.index()))?;
+        track.decide(Mark::index(proof.index())).inspect_err(|_| track.count_spent_in_vain())?;
     }
-    track.claim(&proof).inspect_err(|_| track.count_refused())?;
+    track.claim(&proof).inspect_err(|_| track.count_spent_in_vain())?;
     stream.note_key(key.id());
     if let (Some(limit), Ok(current)) = (context.policy().grace.packets(), view.ring.current())
         && current.key.id() == key.id()
     {
         stream.settle(key.id(), limit);
     }
-    Ok(Accepted { key, frame, protocol, body_end })
+    Ok(Accepted { key, suite, frame, body_end })
 }
 
 /// What a packet was verified by.
 struct Verified<'g> {
     held: &'g Held<Space>,
+    suite: Suite<'g>,
     frame: Frame,
     proof: Authenticated,
     /// The packet is the first to say where the indices of its SSRC are in that space.
     decides: bool,
+}
+
+/// A key that does not verify a packet at an index.
+#[derive(Clone, Copy)]
+struct Tried {
+    key: KeyId,
+    index: u64,
+}
+
+impl Tried {
+    const NONE: Self = Self { key: KeyId::NONE, index: 0 };
+
+    fn is(self, key: &SessionKeys, index: u64) -> bool {
+        self.key == key.id() && self.index == index
+    }
 }
 
 /// Judges a packet by the view of now, and again if it is refused and the view has changed meanwhile (invariant 2).
@@ -153,14 +184,14 @@ fn judge<'g>(
     protocol: Protocol,
     packet: &Protected,
     octets: &[u8],
-    ring: &'g Ring,
+    mut view: View<'g>,
+    tried: Tried,
 ) -> Result<(View<'g>, Result<Verified<'g>>)> {
     const VIEWS: usize = 5;
     const VIEWS_WITH_TAGS: usize = 2;
-    let mut view = View::load(ring, guard, protocol, packet)?;
     let mut tags_failed = 0;
     for _ in 1..VIEWS {
-        let verdict = view.authenticate(context, guard, protocol, packet, octets);
+        let verdict = view.authenticate(context, guard, protocol, packet, octets, tried);
         let Err(error) = &verdict else { return Ok((view, verdict)) };
         tags_failed += usize::from(*error == Error::AuthenticationFailed);
         let fresh = View::again(context, guard, protocol, packet)?;
@@ -169,7 +200,7 @@ fn judge<'g>(
         }
         view = fresh;
     }
-    let verdict = view.authenticate(context, guard, protocol, packet, octets);
+    let verdict = view.authenticate(context, guard, protocol, packet, octets, tried);
     Ok((view, verdict))
 }
 
@@ -181,6 +212,7 @@ struct Place<'g> {
 }
 
 impl<'g> Place<'g> {
+    #[inline(always)]
     fn load(space: &'g Space, ssrc: Ssrc, protocol: Protocol, guard: &'g Guard<'_>) -> Result<Self> {
         let seat = space.seat(ssrc, guard)?;
         Ok(Self { mark: seat.mark(protocol), seat })
@@ -214,15 +246,6 @@ impl<'g> View<'g> {
         Self::load(context.ring(guard)?, guard, protocol, packet)
     }
 
-    /// The same ring with the stream as it is by now.
-    fn later(&self, guard: &'g Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<Self> {
-        let seat = match self.place.seat {
-            Seat::Stream(_) => self.place.seat,
-            Seat::Empty(_) => self.ring.first()?.space.seat(packet.ssrc, guard)?,
-        };
-        Ok(Self { ring: self.ring, place: Place { mark: seat.mark(protocol), seat }, others: self.others })
-    }
-
     fn same(&self, other: &Self) -> bool {
         core::ptr::eq(self.ring, other.ring)
             && self.place.stream() == other.place.stream()
@@ -236,7 +259,31 @@ impl<'g> View<'g> {
         }
     }
 
-    /// Estimates the index, asks the replay list, and finds the key whose tag verifies.
+    /// As a rule: the stream is known, its index could be claimed, and the current key, which was the last to authenticate a packet of it, verifies this one.
+    ///
+    /// # Errors
+    ///
+    /// The key that does not, if there was one to try.
+    #[inline(always)]
+    fn first_guess(
+        &self,
+        context: &Context,
+        protocol: Protocol,
+        packet: &Protected,
+        octets: &[u8],
+    ) -> core::result::Result<Verified<'g>, Tried> {
+        let none = |_| Tried::NONE;
+        if !self.ring.has_one_space() || self.ring.is_probing() {
+            return Err(Tried::NONE);
+        }
+        let index = self.place.mark.estimate(protocol.counter(), packet.index);
+        self.place.seat.peek(protocol, index, self.place.mark).map_err(none)?;
+        let tagged = Tagged::of(packet, octets).map_err(none)?;
+        let held = self.ring.likeliest(tagged.mki, self.place.seat.last_key()).ok_or(Tried::NONE)?;
+        verify(context, protocol, packet, &tagged, held, index).ok_or(Tried { key: held.key.id(), index })
+    }
+
+    /// Estimates the index, asks the replay list, and finds the key whose tag verifies; but for what was `tried`.
     fn authenticate(
         &mut self,
         context: &Context,
@@ -244,26 +291,17 @@ impl<'g> View<'g> {
         protocol: Protocol,
         packet: &Protected,
         octets: &[u8],
+        tried: Tried,
     ) -> Result<Verified<'g>> {
         if !self.ring.has_one_space() || self.ring.is_probing() {
             return self.authenticate_across(context, guard, protocol, packet, octets);
         }
         let index = self.place.mark.estimate(protocol.counter(), packet.index);
         self.place.seat.peek(protocol, index, self.place.mark)?;
-        let frame = frame(context.policy(), protocol, packet, index);
         let tagged = Tagged::of(packet, octets)?;
-        let hint = self.place.seat.last_key();
-        let verify = |held: &'g Held<Space>| {
-            let proof = held.key.suite(protocol).verify(&frame, tagged.protected, tagged.tag).ok()?;
-            Some(Verified { held, frame, proof, decides: false })
-        };
-        let likeliest = self.ring.likeliest(tagged.mki, hint);
-        if let Some(verified) = likeliest.and_then(verify) {
-            return Ok(verified);
-        }
-        let tried = likeliest.map(|held| held.key.id());
-        let mut others = self.ring.candidates(tagged.mki, self.usable(context.policy(), hint))?;
-        let verified = others.find_map(|held| if Some(held.key.id()) == tried { None } else { verify(held) });
+        let usable = self.usable(context.policy(), self.place.seat.last_key());
+        let mut candidates = self.ring.candidates(tagged.mki, usable)?.filter(|held| !tried.is(&held.key, index));
+        let verified = candidates.find_map(|held| verify(context, protocol, packet, &tagged, held, index));
         verified.ok_or(Error::AuthenticationFailed)
     }
 
@@ -302,9 +340,10 @@ impl<'g> View<'g> {
                     continue;
                 }
                 let frame = frame(context.policy(), protocol, packet, index);
-                if let Ok(proof) = held.key.suite(protocol).verify(&frame, tagged.protected, tagged.tag) {
+                let suite = held.key.suite(protocol);
+                if let Ok(proof) = suite.verify(&frame, tagged.protected, tagged.tag) {
                     self.place = place;
-                    return Ok(Verified { held, frame, proof, decides });
+                    return Ok(Verified { held, suite, frame, proof, decides });
                 }
             }
         }
@@ -320,6 +359,22 @@ impl<'g> View<'g> {
         // Without tags every key verifies: the current one is as good a guess as any, and the only one that is meant.
         Usable { hint: if policy.is_authenticated() { hint } else { KeyId::NONE }, in_grace: !settled }
     }
+}
+
+/// Whether `held` verifies a packet at `index`.
+#[inline(always)]
+fn verify<'g>(
+    context: &Context,
+    protocol: Protocol,
+    packet: &Protected,
+    tagged: &Tagged<'_>,
+    held: &'g Held<Space>,
+    index: u64,
+) -> Option<Verified<'g>> {
+    let frame = frame(context.policy(), protocol, packet, index);
+    let suite = held.key.suite(protocol);
+    let proof = suite.verify(&frame, tagged.protected, tagged.tag).ok()?;
+    Some(Verified { held, suite, frame, proof, decides: false })
 }
 
 #[cold]
@@ -341,6 +396,7 @@ struct Tagged<'p> {
 }
 
 impl<'p> Tagged<'p> {
+    #[inline(always)]
     fn of(packet: &Protected, octets: &'p [u8]) -> Result<Self> {
         let part = |range: &core::ops::Range<usize>| octets.get(range.clone()).ok_or(Error::PacketTooShort);
         let (tag, mki) = (part(&packet.trailer.tag)?, part(&packet.trailer.mki)?);
@@ -348,6 +404,7 @@ impl<'p> Tagged<'p> {
     }
 }
 
+#[inline(always)]
 fn frame(policy: &Policy, protocol: Protocol, packet: &Protected, index: u64) -> Frame {
     match protocol {
         Protocol::Rtp => {

@@ -74,7 +74,7 @@ pub(crate) struct KeyRing<S> {
     /// Newest first.
     in_grace: Box<[Held<S>]>,
     added: Box<[Held<S>]>,
-    mki_len: u32,
+    mki_len: u8,
     /// All keys are in one space.
     one_space: bool,
 }
@@ -120,12 +120,13 @@ impl<S> KeyRing<S> {
     }
 
     /// The trailer of packets under these keys.
+    #[inline(always)]
     pub(crate) const fn shape(&self, spec: Spec, protocol: Protocol) -> Shape {
         let tag = match protocol {
             Protocol::Rtp => spec.srtp_tag_len,
             Protocol::Rtcp => spec.srtcp_tag_len,
         };
-        Shape { protocol, tag, mki: self.mki_len(), tag_first: matches!(spec.cipher, CipherKind::AesGcm) }
+        Shape { protocol, tag, mki: self.mki_len, tag_first: matches!(spec.cipher, CipherKind::AesGcm) }
     }
 
     /// The first of the [`candidates`](Self::candidates), if that is the current key: as a rule, and without a search.
@@ -214,7 +215,7 @@ impl<S> KeyRing<S> {
     fn of(current: Option<Held<S>>, in_grace: Vec<Held<S>>, added: Vec<Held<S>>) -> Self {
         let ring = Self { current, in_grace: in_grace.into(), added: added.into(), ..Self::empty() };
         // 128 at most.
-        let mki_len = ring.iter().next().and_then(|first| u32::try_from(first.key.mki.len()).ok()).unwrap_or(0);
+        let mki_len = ring.iter().next().and_then(|first| u8::try_from(first.key.mki.len()).ok()).unwrap_or(0);
         let spaces = || ring.iter().map(|held| &held.space);
         let one_space = spaces().zip(spaces().skip(1)).all(|(one, other)| Arc::ptr_eq(one, other));
         Self { mki_len, one_space, ..ring }
