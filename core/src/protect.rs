@@ -12,7 +12,7 @@ use crate::crypto::many::TagJob;
 use crate::crypto::{Frame, Suite};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
-use crate::index::{Counter, PacketIndex, SrtcpIndex};
+use crate::index::{Counter, PacketIndex, SrtcpIndex, Ssrc};
 use crate::kernels::{scrub_after_packet, scrubbed};
 use crate::keys::{Held, SessionKeys};
 use crate::space::{Space, until_settled};
@@ -106,35 +106,57 @@ fn prepare<'g>(
     let key = &*held.key;
     key.budget(protocol).check()?;
 
-    let seat = held.space.seat(packet.ssrc, guard)?;
-    let (stream, key, frame) = match protocol {
+    let Some(stream) = held.space.stream_of(packet.ssrc, guard)? else {
+        return Err(add_stream(context, guard, protocol, held, (packet.ssrc, packet.seq)));
+    };
+    let (key, frame) = match protocol {
         Protocol::Rtp => {
-            let mark = seat.mark(protocol);
+            let track = stream.track(protocol);
+            let mark = track.mark();
             let index = mark.estimate(Counter::SRTP, packet.seq);
             let again = context.policy().retransmission;
             let allowed = |error: Error| if again && error == Error::IndexReused { Ok(()) } else { Err(error) };
-            seat.peek(protocol, index, mark).map_err(Error::to_sender).or_else(allowed)?;
-            let stream = context.admit(held, packet.ssrc, &seat, guard)?;
-            let track = stream.track(protocol);
+            track.peek(index, mark).map_err(Error::to_sender).or_else(allowed)?;
             if track.spend(key, protocol)? {
                 context.tell_near_limit(key, protocol);
             }
             track.reserve(index).or_else(allowed).inspect_err(|_| track.count_spent_in_vain())?;
             let index = PacketIndex::from_estimate(index);
             let frame = Frame::srtp(packet.ssrc, index, packet.head, context.policy().srtp_encrypted);
-            (stream, key, frame.with_form(packet.form))
+            (key, frame.with_form(packet.form))
         }
         Protocol::Rtcp => {
-            if let Seat::Empty(origin) = &seat {
-                origin.next_srtcp.index_for(key.id(), true)?;
-            }
-            let stream = context.admit(held, packet.ssrc, &seat, guard)?;
             let (key, index) = next_srtcp(context, guard, stream, held)?;
-            (stream, key, Frame::srtcp(packet.ssrc, index, packet.head, context.policy().encrypts_srtcp()))
+            (key, Frame::srtcp(packet.ssrc, index, packet.head, context.policy().encrypts_srtcp()))
         }
     };
     stream.note_key(key.id());
     Ok(Ready { key, suite: key.suite(protocol), frame, shape, body_end })
+}
+
+/// Adds the stream of a packet that may be the first of it. The stream is to be looked up then: [`Error::NoSuchStream`] if all went well.
+#[cold]
+#[inline(never)]
+fn add_stream(
+    context: &Context,
+    guard: &Guard<'_>,
+    protocol: Protocol,
+    held: &Held<Space>,
+    (ssrc, seq): (Ssrc, u32),
+) -> Error {
+    let add = || {
+        let seat = held.space.seat(ssrc, guard)?;
+        match (protocol, &seat) {
+            (Protocol::Rtp, _) => {
+                let mark = seat.mark(protocol);
+                seat.peek(protocol, mark.estimate(Counter::SRTP, seq), mark).map_err(Error::to_sender)?;
+            }
+            (Protocol::Rtcp, Seat::Empty(origin)) => drop(origin.next_srtcp.index_for(held.key.id(), true)?),
+            (Protocol::Rtcp, Seat::Stream(_)) => {}
+        }
+        context.admit(held, ssrc, &seat, guard).map(drop)
+    };
+    add().err().unwrap_or(Error::NoSuchStream)
 }
 
 /// Takes the next SRTCP index, under the newest key: of two threads that see a rekey at different times, the one that is behind follows.

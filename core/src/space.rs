@@ -38,8 +38,13 @@ impl Space {
 
     // ---- Data path.
 
-    /// What `ssrc` has here.
+    /// The stream of `ssrc`, if there is one that is not gone.
     #[inline(always)]
+    pub(crate) fn stream_of<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Option<&'g Stream>> {
+        Ok(self.streams.find(ssrc, guard)?.filter(|stream| !stream.is_gone()))
+    }
+
+    /// What `ssrc` has here.
     pub(crate) fn seat<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Seat<'g>> {
         Ok(Seat::of(self.streams.find(ssrc, guard)?))
     }

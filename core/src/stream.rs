@@ -178,11 +178,16 @@ impl Stream {
         }
     }
 
-    /// What is left of the stream if it is gone: its floor, which nothing raises any more.
+    /// Whether it is gone, as far as can be told without a look at its floor.
     #[inline(always)]
-    pub(crate) fn gone(&self) -> Option<Origin> {
+    pub(crate) fn is_gone(&self) -> bool {
         // The first track to be closed. Who sees it open may find the other closed by the time it claims, and looks again then.
-        if self.removed || self.srtp.mark().is_closed() { Some(self.close()) } else { None }
+        self.removed || self.srtp.mark().is_closed()
+    }
+
+    /// What is left of the stream if it is gone: its floor, which nothing raises any more.
+    pub(crate) fn gone(&self) -> Option<Origin> {
+        self.is_gone().then(|| self.close())
     }
 
     /// Closes the stream for good, and returns its floor (invariant 3).

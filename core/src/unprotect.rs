@@ -71,10 +71,40 @@ impl Accepted<'_> {
 fn accept(context: &Context, guard: &Guard<'_>, protocol: Protocol, buffer: &mut Buffer<'_>) -> Result<usize> {
     let octets = buffer.packet();
     let (ring, packet) = parse(context, guard, protocol, octets, buffer.room())?;
-    let view = View::load(ring, guard, protocol, &packet)?;
-    match view.first_guess(context, protocol, &packet, octets) {
-        Ok(verified) => Ok(claim(context, guard, protocol, &view, packet.body_end, verified)?.decrypt(buffer)),
+    match guess(context, ring, guard, protocol, &packet, octets) {
+        Ok((stream, verified)) => {
+            Ok(claim(context, protocol, ring, stream, packet.body_end, verified)?.decrypt(buffer))
+        }
         Err(tried) => accept_at_length(context, guard, protocol, buffer, tried),
+    }
+}
+
+/// As a rule: the stream is known, its index could be claimed, and the current key, which was the last to authenticate a packet of it, verifies this one.
+///
+/// # Errors
+///
+/// The key that does not, if there was one to try.
+#[inline(always)]
+fn guess<'g>(
+    context: &Context,
+    ring: &'g Ring,
+    guard: &'g Guard<'_>,
+    protocol: Protocol,
+    packet: &Protected,
+    octets: &[u8],
+) -> core::result::Result<(&'g Stream, Verified<'g>), Tried> {
+    let none = |_| Tried::NONE;
+    let held = ring.plain().ok_or(Tried::NONE)?;
+    let stream = held.space.stream_of(packet.ssrc, guard).map_err(none)?.ok_or(Tried::NONE)?;
+    let track = stream.track(protocol);
+    let mark = track.mark();
+    let index = mark.estimate(protocol.counter(), packet.index);
+    track.peek(index, mark).map_err(none)?;
+    let tagged = Tagged::of(packet, octets).map_err(none)?;
+    ring.likeliest(tagged.mki, stream.last_key()).ok_or(Tried::NONE)?;
+    match verify(context, protocol, packet, &tagged, held, index) {
+        Some(verified) => Ok((stream, verified)),
+        None => Err(Tried { key: held.key.id(), index }),
     }
 }
 
@@ -94,7 +124,9 @@ fn accept_at_length(
         let view = View::load(ring, guard, protocol, &packet)?;
         let (view, verdict) = judge(context, guard, protocol, &packet, octets, view, tried)?;
         let verified = verdict.inspect_err(|_| view.count_refused(protocol))?;
-        Ok(claim(context, guard, protocol, &view, packet.body_end, verified)?.decrypt(buffer))
+        verified.held.key.budget(protocol).check()?;
+        let stream = context.admit(verified.held, packet.ssrc, &view.place.seat, guard)?;
+        Ok(claim(context, protocol, view.ring, stream, packet.body_end, verified)?.decrypt(buffer))
     })
 }
 
@@ -122,16 +154,15 @@ fn parse<'g>(
 /// Claims the index of a packet that verified.
 #[inline(always)]
 fn claim<'g>(
-    context: &'g Context,
-    guard: &'g Guard<'_>,
+    context: &Context,
     protocol: Protocol,
-    view: &View<'g>,
+    ring: &Ring,
+    stream: &Stream,
     body_end: usize,
     Verified { held, suite, frame, proof, decides }: Verified<'g>,
 ) -> Result<Accepted<'g>> {
     let key = &*held.key;
     key.budget(protocol).check()?;
-    let stream = context.admit(held, frame.ssrc, &view.place.seat, guard)?;
     let track = stream.track(protocol);
     if track.spend(key, protocol)? {
         context.tell_near_limit(key, protocol);
@@ -141,7 +172,7 @@ fn claim<'g>(
     }
     track.claim(&proof).inspect_err(|_| track.count_spent_in_vain())?;
     stream.note_key(key.id());
-    if let (Some(limit), Ok(current)) = (context.policy().grace.packets(), view.ring.current())
+    if let (Some(limit), Ok(current)) = (context.policy().grace.packets(), ring.current())
         && current.key.id() == key.id()
     {
         stream.settle(key.id(), limit);
@@ -240,7 +271,12 @@ impl<'g> View<'g> {
         Ok(Self { ring, place, others })
     }
 
-    /// Apart from the first view, which every packet loads.
+    /// That of a stream which is known, in the one space there is.
+    fn of(ring: &'g Ring, stream: &'g Stream, mark: Mark) -> Self {
+        Self { ring, place: Place { seat: Seat::Stream(stream), mark }, others: 0 }
+    }
+
+    /// Apart from the first view.
     #[cold]
     fn again(context: &'g Context, guard: &'g Guard<'_>, protocol: Protocol, packet: &Protected) -> Result<Self> {
         Self::load(context.ring(guard)?, guard, protocol, packet)
@@ -257,30 +293,6 @@ impl<'g> View<'g> {
         if let Some(stream) = self.place.seat.stream() {
             stream.track(protocol).count_refused();
         }
-    }
-
-    /// As a rule: the stream is known, its index could be claimed, and the current key, which was the last to authenticate a packet of it, verifies this one.
-    ///
-    /// # Errors
-    ///
-    /// The key that does not, if there was one to try.
-    #[inline(always)]
-    fn first_guess(
-        &self,
-        context: &Context,
-        protocol: Protocol,
-        packet: &Protected,
-        octets: &[u8],
-    ) -> core::result::Result<Verified<'g>, Tried> {
-        let none = |_| Tried::NONE;
-        if !self.ring.has_one_space() || self.ring.is_probing() {
-            return Err(Tried::NONE);
-        }
-        let index = self.place.mark.estimate(protocol.counter(), packet.index);
-        self.place.seat.peek(protocol, index, self.place.mark).map_err(none)?;
-        let tagged = Tagged::of(packet, octets).map_err(none)?;
-        let held = self.ring.likeliest(tagged.mki, self.place.seat.last_key()).ok_or(Tried::NONE)?;
-        verify(context, protocol, packet, &tagged, held, index).ok_or(Tried { key: held.key.id(), index })
     }
 
     /// Estimates the index, asks the replay list, and finds the key whose tag verifies; but for what was `tried`.

@@ -77,11 +77,20 @@ pub(crate) struct KeyRing<S> {
     mki_len: u8,
     /// All keys are in one space.
     one_space: bool,
+    /// And the current one does not probe.
+    plain: bool,
 }
 
 impl<S> KeyRing<S> {
     pub(crate) fn empty() -> Self {
-        Self { current: None, in_grace: Box::default(), added: Box::default(), mki_len: 0, one_space: true }
+        Self {
+            current: None,
+            in_grace: Box::default(),
+            added: Box::default(),
+            mki_len: 0,
+            one_space: true,
+            plain: false,
+        }
     }
 
     /// The key that protects.
@@ -129,8 +138,14 @@ impl<S> KeyRing<S> {
         Shape { protocol, tag, mki: self.mki_len, tag_first: matches!(spec.cipher, CipherKind::AesGcm) }
     }
 
+    /// The current key, if that is in the space of all others, and does not probe: as a rule.
+    #[inline(always)]
+    pub(crate) fn plain(&self) -> Option<&Held<S>> {
+        self.current.as_ref().filter(|_| self.plain)
+    }
+
     /// The first of the [`candidates`](Self::candidates), if that is the current key: as a rule, and without a search.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn likeliest(&self, mki: &[u8], hint: KeyId) -> Option<&Held<S>> {
         let is_meant = |held: &&Held<S>| if self.mki_len > 0 { held.key.mki() == mki } else { held.key.id == hint };
         self.current.as_ref().filter(is_meant)
@@ -218,7 +233,8 @@ impl<S> KeyRing<S> {
         let mki_len = ring.iter().next().and_then(|first| u8::try_from(first.key.mki.len()).ok()).unwrap_or(0);
         let spaces = || ring.iter().map(|held| &held.space);
         let one_space = spaces().zip(spaces().skip(1)).all(|(one, other)| Arc::ptr_eq(one, other));
-        Self { mki_len, one_space, ..ring }
+        let plain = one_space && ring.current.as_ref().is_some_and(|held| held.probes.is_none());
+        Self { mki_len, one_space, plain, ..ring }
     }
 
     /// Drops spaces that are probed and that no key is in, up to one of each run of such neighbours. `merge` is told of each, before it goes, and of

@@ -1,6 +1,6 @@
 //! A packet of a batch, between the two halves of its path: before its tag is computed, beside others, and after.
 
-use super::{Accepted, Place, Verified, View, claim, frame, parse};
+use super::{Accepted, Verified, View, claim, frame, parse};
 use crate::buffer::Buffer;
 use crate::context::{Context, Ring};
 use crate::crypto::many::TagJob;
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::id::KeyId;
 use crate::keys::Held;
 use crate::space::Space;
-use crate::stream::{Mark, Seat, Stream};
+use crate::stream::{Mark, Stream};
 use crate::wire::Protocol;
 use core::ops::Range;
 
@@ -58,17 +58,14 @@ impl<'g> Opened<'g> {
         room: usize,
     ) -> Option<Self> {
         let (ring, packet) = parse(context, guard, protocol, octets, room).ok()?;
-        if !ring.has_one_space() || ring.is_probing() {
-            return None;
-        }
-        let view = View::load(ring, guard, protocol, &packet).ok()?;
-        let (stream, mark) = (view.place.seat.stream()?, view.place.mark);
+        let stream = ring.plain()?.space.stream_of(packet.ssrc, guard).ok()??;
+        let mark = stream.track(protocol).mark();
         let index = mark.estimate(protocol.counter(), packet.index);
         stream.track(protocol).peek(index, mark).ok()?;
         let mki = octets.get(packet.trailer.mki.clone())?;
         let (held, in_grace) = match ring.likeliest(mki, stream.last_key()) {
             Some(likeliest) if context.policy().grace.packets().is_none() => (likeliest, true),
-            _ => likely(context, &view, mki)?,
+            _ => likely(context, &View::of(ring, stream, mark), mki)?,
         };
         let tag = (u32::try_from(packet.trailer.tag.start).ok()?, u8::try_from(packet.trailer.tag.len()).ok()?);
         let frame = frame(context.policy(), protocol, &packet, index);
@@ -100,14 +97,12 @@ impl<'g> Opened<'g> {
         let tag = octets.get(self.tag_place()).ok_or(None)?;
         let proof = expected.verify(&self.accepted.frame, tag).map_err(|_| None)?;
         let mark = self.stream.track(protocol).mark();
-        let place = Place { seat: Seat::Stream(self.stream), mark };
-        let view = View { ring: self.ring, place, others: 0 };
-        if !self.stands(&view) {
+        if !self.stands(mark) {
             return Err(None);
         }
-        let verified =
-            Verified { held: self.held, suite: self.accepted.suite, frame: self.accepted.frame, proof, decides: false };
-        match claim(self.context, guard, protocol, &view, self.accepted.body_end, verified) {
+        let Accepted { suite, frame, body_end, .. } = self.accepted;
+        let verified = Verified { held: self.held, suite, frame, proof, decides: false };
+        match claim(self.context, protocol, self.ring, self.stream, body_end, verified) {
             Ok(_) => Ok(()),
             Err(error) => self.refused(guard, error),
         }
@@ -134,19 +129,19 @@ impl<'g> Opened<'g> {
         start as usize..start as usize + usize::from(len)
     }
 
-    /// Whether it would be judged so by `view`, too: packets before it can have moved the estimate of its index, taken that, or settled its stream.
+    /// Whether it would be judged so by now, too: packets before it can have moved the estimate of its index, taken that, or settled its stream.
     #[inline(always)]
-    fn stands(&self, view: &View<'_>) -> bool {
-        let (mark, policy) = (view.place.mark, self.context.policy());
-        let settles = policy.grace.packets().is_some();
-        mark == self.mark && !settles || self.stands_by_now(view, settles)
+    fn stands(&self, mark: Mark) -> bool {
+        let settles = self.context.policy().grace.packets().is_some();
+        mark == self.mark && !settles || self.stands_by_now(mark, settles)
     }
 
-    fn stands_by_now(&self, view: &View<'_>, settles: bool) -> bool {
-        let (mark, protocol) = (view.place.mark, self.accepted.frame.protocol);
-        let index = self.accepted.frame.index;
+    #[inline(never)]
+    fn stands_by_now(&self, mark: Mark, settles: bool) -> bool {
+        let (protocol, index) = (self.accepted.frame.protocol, self.accepted.frame.index);
+        let view = View::of(self.ring, self.stream, mark);
         mark.estimate(protocol.counter(), self.wire_index) == index
-            && view.place.seat.peek(protocol, index, mark).is_ok()
+            && self.stream.track(protocol).peek(index, mark).is_ok()
             && (!settles || view.usable(self.context.policy(), KeyId::NONE).in_grace == self.in_grace)
     }
 }
