@@ -1,6 +1,7 @@
 //! A packet of a batch, between the two halves of its path: before its tag is computed, beside others, and after.
 
-use super::{Accepted, Verified, View, claim, frame, parse};
+use super::judge::View;
+use super::{Accepted, Verified, claim, frame, parse};
 use crate::buffer::Buffer;
 use crate::context::{Context, Ring};
 use crate::crypto::many::TagJob;
