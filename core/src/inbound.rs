@@ -1,7 +1,7 @@
 //! The receiving direction, as users hold it.
 
 use crate::buffer::Buffer;
-use crate::context::Context;
+use crate::context::Direction;
 use crate::counters::RefusedCounts;
 use crate::epoch::{Domain, Guard};
 use crate::error::Result;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// A handle, cheap to clone: clones name the same context. Every method may be called from any thread at any time. The context goes, and its keys
 /// are wiped, with the last handle.
 #[derive(Clone)]
-pub struct Inbound(pub(crate) Arc<Context>);
+pub struct Inbound(pub(crate) Arc<Direction>);
 
 impl Inbound {
     /// Unprotects an SRTP packet in place; returns the plain packet, which is its beginning (RFC 3711 3.3).
@@ -109,7 +109,7 @@ impl Inbound {
     /// more than the domain's backlog; those of [`Self::rekey_with`]. The keys in use stay as they are then.
     #[expect(clippy::needless_pass_by_value)] // Consumed on purpose: wiped when this returns.
     pub fn rekey(&self, key: MasterKey) -> Result<Rekeyed> {
-        self.0.rekey(&key, self.0.policy().inbound_roc)
+        self.0.rekey(None, &key, self.0.policy().inbound_roc)
     }
 
     /// [`Self::rekey`], and says what becomes of rollover counters this time. The first key of a context opens no other space, whatever is said.
@@ -125,7 +125,7 @@ impl Inbound {
     /// An index space costs a stream table, and of each stream another that sends in it, until the keys of the old one are gone.
     #[expect(clippy::needless_pass_by_value)] // As in `rekey`.
     pub fn rekey_with(&self, key: MasterKey, roc: RocOnRekey) -> Result<Rekeyed> {
-        self.0.rekey(&key, roc)
+        self.0.rekey(None, &key, roc)
     }
 
     /// Makes a key that was added the current one, with the grace of a [`Self::rekey`] for the one before. It stays in its index space, that of the key which
@@ -135,7 +135,7 @@ impl Inbound {
     ///
     /// [`Error::UnknownKey`](crate::Error::UnknownKey) for a key in grace, too; [`Error::TooManyRetired`](crate::Error::TooManyRetired).
     pub fn promote_key(&self, key: KeyId) -> Result<()> {
-        self.0.switch_to(key)
+        self.0.switch_to(None, key)
     }
 
     /// Adds a key beside the current one, up to 16 in all: found by its MKI, or, without MKIs, tried last.
@@ -145,7 +145,7 @@ impl Inbound {
     /// As [`Self::rekey`]; [`Error::TooManyKeys`](crate::Error::TooManyKeys).
     #[expect(clippy::needless_pass_by_value)] // As in `rekey`.
     pub fn add_key(&self, key: MasterKey) -> Result<KeyId> {
-        self.0.add_key(&key)
+        self.0.add_key(None, &key)
     }
 
     /// Retires a key that was added or is in grace.
@@ -154,7 +154,7 @@ impl Inbound {
     ///
     /// [`Error::UnknownKey`](crate::Error::UnknownKey); [`Error::KeyIsCurrent`](crate::Error::KeyIsCurrent).
     pub fn retire_key(&self, key: KeyId) -> Result<()> {
-        self.0.retire_key(key)
+        self.0.retire_key(None, key)
     }
 
     /// Retires the keys in grace: what is still in flight under them is refused from here on.
@@ -163,13 +163,13 @@ impl Inbound {
     ///
     /// None today.
     pub fn end_grace(&self) -> Result<()> {
-        self.0.end_grace()
+        self.0.end_grace(None)
     }
 
     /// The keys in use, the current one first.
     #[must_use]
     pub fn keys(&self) -> Vec<KeyInfo> {
-        info::keys(&self.0)
+        info::keys(&self.0, None)
     }
 
     /// How many packets a key may still protect, less those that streams have set aside: rekey before either count is 0.
@@ -178,7 +178,7 @@ impl Inbound {
     ///
     /// [`Error::UnknownKey`](crate::Error::UnknownKey).
     pub fn packets_left(&self, key: KeyId) -> Result<KeyLifetime> {
-        info::packets_left(&self.0, key)
+        info::packets_left(&self.0, None, key)
     }
 
     /// Announces a stream, to start at rollover counter `roc`: for a late joiner that was told it, or where streams are added by call. It is added to

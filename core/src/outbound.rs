@@ -1,7 +1,7 @@
 //! The sending direction, as users hold it.
 
 use crate::buffer::Buffer;
-use crate::context::Context;
+use crate::context::Direction;
 use crate::counters::RefusedCounts;
 use crate::epoch::{Domain, Guard};
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// A handle, cheap to clone: clones name the same context. Every method may be called from any thread at any time. The context goes, and its key
 /// is wiped, with the last handle.
 #[derive(Clone)]
-pub struct Outbound(pub(crate) Arc<Context>);
+pub struct Outbound(pub(crate) Arc<Direction>);
 
 impl Outbound {
     /// Protects the RTP packet in the first `len` octets of `buffer`, in place; returns the length of the SRTP packet (RFC 3711 3.3).
@@ -119,7 +119,7 @@ impl Outbound {
     /// [`Self::rekey_with`]. The key in use stays then.
     #[expect(clippy::needless_pass_by_value)] // Consumed on purpose: wiped when this returns.
     pub fn rekey(&self, key: MasterKey) -> Result<Rekeyed> {
-        self.0.rekey(&key, self.0.policy().outbound_roc)
+        self.0.rekey(None, &key, self.0.policy().outbound_roc)
     }
 
     /// [`Self::rekey`], and says what becomes of rollover counters and SRTCP indices this time: [`RocOnRekey::Keep`], or [`RocOnRekey::Reset`] for a
@@ -131,7 +131,7 @@ impl Outbound {
     /// indices would be sent again, P6), and [`Error::KeyHistoryFull`] if it has had more than 1024.
     #[expect(clippy::needless_pass_by_value)] // As in `rekey`.
     pub fn rekey_with(&self, key: MasterKey, roc: RocOnRekey) -> Result<Rekeyed> {
-        self.0.rekey(&key, roc)
+        self.0.rekey(None, &key, roc)
     }
 
     /// Derives a key now, to be made the current one by [`Self::activate_staged_key`] later, without the cost of derivation: for a switch that both
@@ -173,7 +173,7 @@ impl Outbound {
     /// As [`Self::rekey`]; [`Error::TooManyKeys`].
     #[expect(clippy::needless_pass_by_value)] // As in `rekey`.
     pub fn add_key(&self, key: MasterKey) -> Result<KeyId> {
-        self.0.add_key(&key)
+        self.0.add_key(None, &key)
     }
 
     /// Sends under another key of this context from here on. The one before stays, to be chosen again.
@@ -182,7 +182,7 @@ impl Outbound {
     ///
     /// [`Error::UnknownKey`]; [`Error::TooManyRetired`].
     pub fn send_under(&self, key: KeyId) -> Result<()> {
-        self.0.switch_to(key)
+        self.0.switch_to(None, key)
     }
 
     /// Retires a key that was added.
@@ -191,13 +191,13 @@ impl Outbound {
     ///
     /// [`Error::UnknownKey`]; [`Error::KeyIsCurrent`].
     pub fn retire_key(&self, key: KeyId) -> Result<()> {
-        self.0.retire_key(key)
+        self.0.retire_key(None, key)
     }
 
     /// The keys in use, the current one first. A staged key is not among them.
     #[must_use]
     pub fn keys(&self) -> Vec<KeyInfo> {
-        info::keys(&self.0)
+        info::keys(&self.0, None)
     }
 
     /// How many packets a key may still protect, less those that streams have set aside: rekey before either count is 0.
@@ -206,7 +206,7 @@ impl Outbound {
     ///
     /// [`Error::UnknownKey`].
     pub fn packets_left(&self, key: KeyId) -> Result<KeyLifetime> {
-        info::packets_left(&self.0, key)
+        info::packets_left(&self.0, None, key)
     }
 
     /// Adds a stream that starts at rollover counter `roc` and SRTCP index `srtcp_index`.

@@ -112,7 +112,7 @@ pub enum SrtcpEncryption {
 }
 
 /// The replay windows of a stream, in packets.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Windows {
     pub(crate) srtp: u32,
     /// `None` outbound: SRTCP indices are given out here, not claimed.

@@ -169,6 +169,11 @@ impl Stream {
         self.ssrc
     }
 
+    /// Its replay windows.
+    pub(crate) fn windows(&self) -> Windows {
+        Windows { srtp: self.srtp.window().unwrap_or_default(), srtcp: self.srtcp.window() }
+    }
+
     pub(crate) const fn track(&self, protocol: Protocol) -> &Track {
         match protocol {
             Protocol::Rtp => &self.srtp,

@@ -79,6 +79,7 @@ fn accept<'g>(
     octets: &[u8],
     room: usize,
 ) -> Result<Accepted<'g>> {
+    let context = context.route(guard, protocol, octets)?;
     let (ring, packet) = parse(context, guard, protocol, octets, room)?;
     let (view, verdict) = judge(context, guard, protocol, &packet, octets, ring)?;
     let verified = verdict.inspect_err(|_| view.count_refused(protocol))?;
@@ -119,7 +120,7 @@ fn claim<'g>(
     let stream = context.admit(held, frame.ssrc, &view.place.seat, guard)?;
     let track = stream.track(protocol);
     if track.spend(key, protocol)? {
-        context.tell_near_limit(key, protocol);
+        context.tell_near_limit(guard, key, protocol);
     }
     if decides {
         track.decide(Mark::index(proof.index()))?;
