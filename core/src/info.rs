@@ -1,16 +1,22 @@
 //! Snapshots of a context for its owner: keys, streams, lengths. Nothing secret is in them.
 
 use crate::context::Direction;
+use crate::crypto::profile::Profile;
 use crate::error::{Error, Result};
 use crate::id::{KeyId, SpaceId};
 use crate::index::Ssrc;
 use crate::keys::{Held, KeyLifetime, KeyRole};
+use crate::secret::MAX_MKI_LEN;
 use crate::space::Space;
 use crate::stream::TrackInfo;
 use crate::wire::Protocol;
 use core::fmt;
 use std::collections::HashMap;
 use std::time::Instant;
+
+/// The longest trailer of any packet, in octets: the longest tag, SRTCP's E flag and index, and the longest MKI. A buffer with so much room behind a
+/// packet is always enough, but for the 4 octets that [`Cryptex`](crate::Cryptex) may add to a header.
+pub const MAX_TRAILER_LEN: usize = Profile::AeadAes256Gcm.srtcp_trailer_len(MAX_MKI_LEN);
 
 /// A key of a context.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,9 +94,9 @@ pub(crate) fn streams(context: &Direction) -> Vec<StreamInfo> {
     streams
 }
 
-pub(crate) fn overhead(context: &Direction, protocol: Protocol) -> usize {
+pub(crate) fn overhead(context: &Direction, whose: Option<Ssrc>, protocol: Protocol) -> usize {
     let guard = context.domain().pin();
-    context.overhead(&guard, protocol).unwrap_or_default()
+    context.context_of(whose, &guard).and_then(|context| context.overhead(&guard, protocol)).unwrap_or_default()
 }
 
 pub(crate) fn debug(context: &Direction, mut f: fmt::DebugStruct<'_, '_>) -> fmt::Result {

@@ -126,14 +126,14 @@ pub use held::PacketBuf;
 pub use id::{ContextId, KeyId, SpaceId};
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
-pub use info::{KeyInfo, StreamInfo};
+pub use info::{KeyInfo, MAX_TRAILER_LEN, StreamInfo};
 pub use kernels::{Kernels, KernelsUnavailable, KeyMemory, UnknownKernels};
 pub use keying::{dtls, sdes};
 pub use keys::{KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
 pub use outbound::Outbound;
 #[cfg(feature = "rayon")]
 pub use parallel::{par_fanout, par_protect_batch, par_unprotect_batch};
-pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption};
+pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption, StreamOptions};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};
 pub use ssrc_keys::SsrcKeys;

@@ -8,7 +8,7 @@
 use crate::epoch::{Domain, Guard};
 use crate::error::{Error, Result};
 use crate::id::SpaceId;
-use crate::index::Ssrc;
+use crate::index::{Roc, Ssrc};
 use crate::keys::Held;
 use crate::policy::Windows;
 use crate::stream::{Mark, Origin, Seat, Stream};
@@ -93,6 +93,30 @@ impl Space {
         let floor = Stream::floor(ssrc, &held.close());
         self.streams.replace(held, Arc::new(floor), guard)?;
         Ok(true)
+    }
+
+    /// Removes a stream and its floor, or the floor alone: as if it had never been. False if there is neither.
+    pub(crate) fn forget(&self, ssrc: Ssrc, guard: &Guard<'_>) -> Result<bool> {
+        while let Some(held) = self.streams.find(ssrc, guard)?.filter(|held| held.counts_in_table()) {
+            // Closed first: what is claimed in the stream that a packet may bring back is forgotten in the next round.
+            held.close();
+            if self.streams.replace(held, Arc::new(Stream::blank(ssrc)), guard)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Has the SRTP indices of a stream begin again in cycle `roc`, whatever was accepted before; those of SRTCP go on. False if there is no stream.
+    pub(crate) fn restart(&self, ssrc: Ssrc, roc: Roc, guard: &Guard<'_>) -> Result<bool> {
+        while let Some(held) = self.seat(ssrc, guard)?.stream() {
+            let windows = held.windows();
+            let origin = Origin { srtp: Mark::cycle(roc.0), ..held.close() };
+            if self.streams.replace(held, stream(ssrc, &origin, windows), guard)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The streams, without floors, in no order. One that comes or goes meanwhile may be missed.

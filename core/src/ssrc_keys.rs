@@ -11,6 +11,7 @@ use crate::outbound::Outbound;
 use crate::policy::{Policy, RocOnRekey};
 use crate::secret::MasterKey;
 use crate::session::SessionBuilder;
+use crate::wire::Protocol;
 use core::fmt;
 use std::sync::Arc;
 
@@ -188,6 +189,18 @@ impl SsrcKeys {
     /// [`Error::NoKeysForSsrc`](crate::Error::NoKeysForSsrc); [`Error::UnknownKey`](crate::Error::UnknownKey).
     pub fn packets_left(&self, key: KeyId) -> Result<KeyLifetime> {
         info::packets_left(&self.direction, Some(self.ssrc), key)
+    }
+
+    /// By how many octets protection makes an RTP packet of the SSRC longer, as [`Outbound::rtp_overhead`]; 0 without keys.
+    #[must_use]
+    pub fn rtp_overhead(&self) -> usize {
+        info::overhead(&self.direction, Some(self.ssrc), Protocol::Rtp)
+    }
+
+    /// By how many octets protection makes an RTCP packet of the SSRC longer, as [`Outbound::rtcp_overhead`]; 0 without keys.
+    #[must_use]
+    pub fn rtcp_overhead(&self) -> usize {
+        info::overhead(&self.direction, Some(self.ssrc), Protocol::Rtcp)
     }
 
     /// Takes its keys from the SSRC, without a grace: they are retired, and its packets are judged by the session's. Its stream stays.

@@ -6,9 +6,9 @@ use super::{Context, Direction};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::index::{Roc, Ssrc};
-use crate::policy::Windows;
+use crate::policy::{StreamOptions, Windows};
 use crate::space::Space;
-use crate::stream::{Mark, Origin, Stream};
+use crate::stream::{Mark, NextSrtcp, Origin, Stream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,10 +44,13 @@ impl Direction {
     ///
     /// # Errors
     ///
-    /// [`Error::StreamExists`], [`Error::TooManyStreams`], [`Error::IndexBackward`] below the floor of an earlier life.
-    pub(crate) fn add_stream(&self, ssrc: Ssrc, origin: &Origin) -> Result<()> {
+    /// [`Error::StreamExists`], [`Error::TooManyStreams`], [`Error::IndexBackward`] below the floor of an earlier life; [`Error::BadReplayWindow`].
+    pub(crate) fn add_stream(&self, ssrc: Ssrc, options: &StreamOptions) -> Result<()> {
+        let next_srtcp = NextSrtcp::starting_at(options.srtcp_index);
+        let origin = Origin { srtp: Mark::cycle(options.roc.0), next_srtcp, ..Origin::START };
         self.in_spaces(ssrc, |spaces, windows, guard| {
-            spaces.first().ok_or(Error::NoKey)?.add(ssrc, origin, windows, guard)
+            let windows = options.windows(windows)?;
+            spaces.first().ok_or(Error::NoKey)?.add(ssrc, &origin, windows, guard)
         })
     }
 
@@ -61,6 +64,36 @@ impl Direction {
             spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, guard)?))
         })?;
         if removed { Ok(()) } else { Err(Error::NoSuchStream) }
+    }
+
+    /// Removes a stream and its floor from all spaces.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`] if there is neither.
+    pub(crate) fn forget_stream(&self, ssrc: Ssrc) -> Result<()> {
+        let control = self.lock();
+        let guard = self.domain().pin();
+        let spaces = self.spaces_of(self, &control, &guard)?;
+        // The first is that of slots, too, and may have been left by the session's keys.
+        let spaces = spaces.into_iter().chain([&control.first_space]);
+        let mut forgotten = false;
+        for space in spaces {
+            forgotten |= space.forget(ssrc, &guard)?;
+        }
+        if forgotten { Ok(()) } else { Err(Error::NoSuchStream) }
+    }
+
+    /// Has a stream begin again in cycle `roc`, in the space of the current key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`].
+    pub(crate) fn force_roc(&self, ssrc: Ssrc, roc: Roc) -> Result<()> {
+        let restarted = self.in_spaces(ssrc, |spaces, _, guard| {
+            spaces.first().map_or(Ok(false), |space| space.restart(ssrc, roc, guard))
+        })?;
+        if restarted { Ok(()) } else { Err(Error::NoSuchStream) }
     }
 
     /// The rollover counter of a stream, in the newest space that knows it.
