@@ -39,9 +39,10 @@
 //!   model  internals                             what model checking sees, what benches of kernels see: each built for it alone
 //!   keying/ (dtls sdes)                          where keys come from
 //!   parallel  batch  fanout                      many packets at a time
+//!   ssrc_keys                                    keys of one SSRC, beside a session's
 //!   session  held  inbound  outbound  info       what users hold
 //!   protect  unprotect                           the two paths
-//!   context                                      one direction: keys, streams, policy
+//!   context/ (direction keying slots streams)    one direction: keys, streams, policy
 //!   space                                        SSRC -> stream, in the index space of some keys
 //!   table                                        the same, lock-free
 //!   stream                                       indices and replay lists of one SSRC
@@ -106,6 +107,7 @@ mod replay;
 mod secret;
 mod session;
 mod space;
+mod ssrc_keys;
 mod stream;
 mod table;
 mod unprotect;
@@ -124,16 +126,17 @@ pub use held::PacketBuf;
 pub use id::{ContextId, KeyId, SpaceId};
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
-pub use info::{KeyInfo, StreamInfo};
+pub use info::{KeyInfo, MAX_TRAILER_LEN, StreamInfo};
 pub use kernels::{Kernels, KernelsUnavailable, KeyMemory, UnknownKernels};
 pub use keying::{dtls, sdes};
 pub use keys::{KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
 pub use outbound::Outbound;
 #[cfg(feature = "rayon")]
 pub use parallel::{par_fanout, par_protect_batch, par_unprotect_batch};
-pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption};
+pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption, StreamOptions};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};
+pub use ssrc_keys::SsrcKeys;
 pub use stream::TrackInfo;
 pub use wire::cryptex::Cryptex;
 pub use wire::extension::HeaderKeystream;

@@ -8,7 +8,7 @@
 use crate::epoch::{Domain, Guard};
 use crate::error::{Error, Result};
 use crate::id::SpaceId;
-use crate::index::Ssrc;
+use crate::index::{Roc, Ssrc};
 use crate::keys::Held;
 use crate::policy::Windows;
 use crate::stream::{Mark, Origin, Seat, Stream};
@@ -20,7 +20,6 @@ use std::sync::Arc;
 #[repr(align(64))]
 pub(crate) struct Space {
     streams: StreamTable,
-    windows: Windows,
     id: SpaceId,
 }
 
@@ -28,8 +27,8 @@ impl Space {
     /// # Errors
     ///
     /// [`Error::ForeignGuard`] never, as long as `domain` is the caller's.
-    pub(crate) fn new(id: SpaceId, domain: &Domain, streams: usize, windows: Windows) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self { streams: StreamTable::new(domain, streams)?, windows, id }))
+    pub(crate) fn new(id: SpaceId, domain: &Domain, streams: usize) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self { streams: StreamTable::new(domain, streams)?, id }))
     }
 
     pub(crate) const fn id(&self) -> SpaceId {
@@ -44,20 +43,26 @@ impl Space {
         Ok(Seat::of(self.streams.find(ssrc, guard)?))
     }
 
-    /// The stream that `ssrc` has from here on: a new one that starts at `origin`, or the one that is there, whoever made it.
+    /// The stream that `ssrc` has from here on: a new one of these windows that starts at `origin`, or the one that is there, whoever made it.
     ///
     /// # Errors
     ///
     /// [`Error::TooManyStreams`].
-    pub(crate) fn place<'g>(&'g self, ssrc: Ssrc, origin: &Origin, guard: &'g Guard<'_>) -> Result<&'g Stream> {
+    pub(crate) fn place<'g>(
+        &'g self,
+        ssrc: Ssrc,
+        origin: &Origin,
+        windows: Windows,
+        guard: &'g Guard<'_>,
+    ) -> Result<&'g Stream> {
         loop {
             let held = match self.streams.find(ssrc, guard)? {
                 Some(held) => held,
-                None => self.streams.insert(self.stream(ssrc, origin), guard)?,
+                None => self.streams.insert(stream(ssrc, origin, windows), guard)?,
             };
             let Some(floor) = held.gone() else { return Ok(held) };
             // The new stream starts above the floor, whatever `origin` says. Somebody else may be first, and somebody may remove that one again.
-            self.streams.replace(held, self.stream(ssrc, &floor), guard)?;
+            self.streams.replace(held, stream(ssrc, &floor, windows), guard)?;
         }
     }
 
@@ -68,12 +73,16 @@ impl Space {
     /// # Errors
     ///
     /// [`Error::StreamExists`], [`Error::TooManyStreams`]; [`Error::IndexBackward`] below the floor of an earlier life.
-    pub(crate) fn add(&self, ssrc: Ssrc, origin: &Origin, guard: &Guard<'_>) -> Result<()> {
+    pub(crate) fn add(&self, ssrc: Ssrc, origin: &Origin, windows: Windows, guard: &Guard<'_>) -> Result<()> {
         let Some(held) = self.streams.find(ssrc, guard)? else {
-            return self.place(ssrc, origin, guard).map(drop);
+            return self.place(ssrc, origin, windows, guard).map(drop);
         };
         let origin = origin.above(&held.gone().ok_or(Error::StreamExists)?)?;
-        if self.streams.replace(held, self.stream(ssrc, &origin), guard)? { Ok(()) } else { Err(Error::StreamExists) }
+        if self.streams.replace(held, stream(ssrc, &origin, windows), guard)? {
+            Ok(())
+        } else {
+            Err(Error::StreamExists)
+        }
     }
 
     /// Removes a stream, and leaves its floor. False if there is none.
@@ -86,6 +95,30 @@ impl Space {
         Ok(true)
     }
 
+    /// Removes a stream and its floor, or the floor alone: as if it had never been. False if there is neither.
+    pub(crate) fn forget(&self, ssrc: Ssrc, guard: &Guard<'_>) -> Result<bool> {
+        while let Some(held) = self.streams.find(ssrc, guard)?.filter(|held| held.counts_in_table()) {
+            // Closed first: what is claimed in the stream that a packet may bring back is forgotten in the next round.
+            held.close();
+            if self.streams.replace(held, Arc::new(Stream::blank(ssrc)), guard)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Has the SRTP indices of a stream begin again in cycle `roc`, whatever was accepted before; those of SRTCP go on. False if there is no stream.
+    pub(crate) fn restart(&self, ssrc: Ssrc, roc: Roc, guard: &Guard<'_>) -> Result<bool> {
+        while let Some(held) = self.seat(ssrc, guard)?.stream() {
+            let windows = held.windows();
+            let origin = Origin { srtp: Mark::cycle(roc.0), ..held.close() };
+            if self.streams.replace(held, stream(ssrc, &origin, windows), guard)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The streams, without floors, in no order. One that comes or goes meanwhile may be missed.
     pub(crate) fn live<'g>(&'g self, guard: &'g Guard<'_>) -> Result<impl Iterator<Item = &'g Stream>> {
         Ok(self.streams.iter(guard)?.filter(|stream| stream.gone().is_none()))
@@ -96,7 +129,7 @@ impl Space {
         for stream in older.live(guard)? {
             let mark = |protocol| stream.track(protocol).mark();
             let origin = Origin { srtp: mark(Protocol::Rtp), srtcp: mark(Protocol::Rtcp), ..Origin::START };
-            match self.place(stream.ssrc(), &origin, guard) {
+            match self.place(stream.ssrc(), &origin, stream.windows(), guard) {
                 Ok(placed) => {
                     for protocol in [Protocol::Rtp, Protocol::Rtcp] {
                         // Unless it knows better.
@@ -110,10 +143,10 @@ impl Space {
         }
         Ok(())
     }
+}
 
-    fn stream(&self, ssrc: Ssrc, origin: &Origin) -> Arc<Stream> {
-        Arc::new(Stream::new(ssrc, origin, self.windows))
-    }
+fn stream(ssrc: Ssrc, origin: &Origin, windows: Windows) -> Arc<Stream> {
+    Arc::new(Stream::new(ssrc, origin, windows))
 }
 
 impl Held<Space> {

@@ -6,6 +6,7 @@ use super::reclaimer::{Backoff, Engine};
 use super::tally::{DomainStats, Tally};
 use super::timers::Task;
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::primitive::atomic::Ordering;
 use crate::primitive::{StaticU64, yield_now};
 use core::fmt;
@@ -332,6 +333,15 @@ impl Guard<'_> {
     #[inline]
     pub(super) fn of(&self, id: DomainId) -> Option<&crossbeam_epoch::Guard> {
         (self.domain.id == id).then_some(&self.pin)
+    }
+
+    /// Tells the owner of the domain of an event.
+    pub(crate) fn raise(&self, event: Event) {
+        self.domain.engine.timers.events.raise(event, || {
+            if self.domain.reclaims {
+                self.domain.engine.ring();
+            }
+        });
     }
 
     /// A small number that differs between the threads of a domain: which of several counters to use.

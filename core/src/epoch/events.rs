@@ -35,6 +35,17 @@ impl Events {
         self.handler.get().is_some() && !self.queue.is_empty()
     }
 
+    /// Takes in an event, and wakes whom it may concern.
+    pub(super) fn raise(&self, event: Event, wake: impl FnOnce()) {
+        if self.queue.push(event).is_err() {
+            // Relaxed: a counter.
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.handler.get().is_some() {
+            wake();
+        }
+    }
+
     /// Hands what waits to the handler. An event on which it panics is spent; the panic has been reported by its hook.
     pub(super) fn deliver(&self) {
         let Some(handler) = self.handler.get() else { return };
@@ -72,15 +83,9 @@ impl Domain {
     }
 
     /// Tells the owner of an event.
+    #[cfg(test)]
     pub(crate) fn raise(&self, event: Event) {
-        let events = self.events();
-        if events.queue.push(event).is_err() {
-            // Relaxed: a counter.
-            events.missed.fetch_add(1, Ordering::Relaxed);
-        }
-        if events.handler.get().is_some() {
-            self.wake();
-        }
+        self.events().raise(event, || self.wake());
     }
 }
 

@@ -33,6 +33,11 @@ impl Track {
         }
     }
 
+    /// Packets of its replay window, if it has one.
+    pub(super) fn window(&self) -> Option<u32> {
+        self.replay.window()
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         // Relaxed: an estimate may lag; the tag and the claim decide.
         Mark(self.mark.load(Ordering::Relaxed))
