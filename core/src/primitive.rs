@@ -4,18 +4,29 @@
 
 #[cfg(not(crossbeam_loom))]
 pub(crate) mod atomic {
-    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 }
 
 #[cfg(crossbeam_loom)]
 pub(crate) mod atomic {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 }
 
-/// A word in static memory. Never part of a model: it lives through all runs of one.
-pub(crate) use core::sync::atomic::AtomicU64 as StaticU64;
+/// A word that is no part of a model: in static memory, where it would live through all runs of one, or a number that decides nothing.
+pub(crate) use core::sync::atomic::AtomicU64 as PlainU64;
 
 #[cfg(crossbeam_loom)]
 pub(crate) use loom::thread::yield_now;
 #[cfg(not(crossbeam_loom))]
 pub(crate) use std::thread::yield_now;
+
+/// A `thread_local!` that loom's threads have too.
+macro_rules! per_thread {
+    (static $name:ident: $type:ty = const $init:block;) => {
+        #[cfg(crossbeam_loom)]
+        loom::thread_local! { static $name: $type = $init; }
+        #[cfg(not(crossbeam_loom))]
+        std::thread_local! { static $name: $type = const $init; }
+    };
+}
+pub(crate) use per_thread;

@@ -10,22 +10,43 @@
 //!    domain pins that structure's collector. Every access compares the two (in release builds too) before it loads.
 //! 2. A value is reachable for readers exactly while a `Published` or `Slots` of its domain holds a pointer to it.
 //! 3. Whoever makes a value unreachable retires it, once, under a guard taken before it became unreachable.
-//! 4. Each retirement is flushed from the thread's bag into the domain's queue at once: an idle thread holds nothing.
-//! 5. Deferred code only drops values and counts; it touches no thread-local storage and takes no guard.
+//! 4. Each retirement is put on the domain's shelf at once, and its token flushed to the collector: an idle thread holds nothing.
+//! 5. Deferred code fires tokens and frees nodes of the shelf. It runs no code of a value, touches no thread-local storage and takes no guard.
+//!
+//! ```text
+//!   domain  guard                 what users hold
+//!   members                       a thread's membership, in its local storage
+//!   reclaimer                     a thread that does what is left
+//!   engine                        what the threads of one process share: the four below
+//!   shelf   timers                what waits, and what is to be done in time
+//!   readers record                who is pinned
+//!   tally   latency               what was counted
+//!   fork                          what a fork must not cut in two
+//!   published  slots              what readers load
+//! ```
 
 mod domain;
+mod engine;
+mod fork;
+mod guard;
+mod latency;
+mod members;
 mod published;
 mod readers;
 mod reclaimer;
+mod record;
+mod shelf;
 mod slots;
 mod tally;
 mod timers;
 
-pub use domain::{Domain, Guard, SynchronizeError};
+pub use domain::{Domain, SynchronizeError};
+pub use guard::Guard;
+pub use latency::LatencyHistogram;
 pub(crate) use published::Published;
 pub use readers::PinnedReader;
 pub(crate) use slots::{Slot, Slots};
+pub use tally::DomainStats;
 pub(crate) use tally::Tally;
-pub use tally::{DomainStats, LatencyHistogram};
 #[expect(unused_imports, reason = "what ends a grace in time implements it")]
 pub(crate) use timers::Task;

@@ -1,6 +1,7 @@
 //! One value that many read and few replace.
 
-use super::domain::{Domain, DomainId, Guard};
+use super::domain::{Domain, DomainId};
+use super::guard::Guard;
 use crate::error::{Error, Result};
 use crate::primitive::atomic::Ordering;
 use crossbeam_epoch::{Atomic, Owned};
@@ -45,7 +46,7 @@ impl<T: Send + Sync + 'static> Published<T> {
         // SAFETY: `old` came out of this structure, which alone pointed to it, so nobody else will take ownership (invariant 2). It is
         // dropped only after every reader that can see it has unpinned.
         let old = unsafe { old.into_owned() };
-        guard.retire(old.into_box());
+        guard.retire_boxed(old.into_box());
         Ok(())
     }
 }

@@ -6,7 +6,8 @@
 //! A slot owns one strong count of the `Arc` it holds. Two arrays may hold the same value (while one is copied to the other): each
 //! owns a count of its own, and the value goes with the last.
 
-use super::domain::{Domain, DomainId, Guard};
+use super::domain::{Domain, DomainId};
+use super::guard::Guard;
 use crate::error::{Error, Result};
 use crate::primitive::atomic::Ordering;
 use crossbeam_epoch::{Atomic, Shared};

@@ -51,6 +51,12 @@ impl Timers {
         pending.heap.push(Timer { at, task });
     }
 
+    /// All of them, for a child's engine.
+    pub(super) fn take(&self) -> Self {
+        let mut pending = self.lock();
+        Self(Mutex::new(Pending { heap: core::mem::take(&mut pending.heap), prune_at: pending.prune_at }))
+    }
+
     /// When the next one is due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.lock().heap.peek().map(|timer| timer.at)
