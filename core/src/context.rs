@@ -4,7 +4,7 @@
 //! streams of the direction see it at once (P2).
 
 use crate::counters::Refusals;
-use crate::epoch::{Domain, Guard, Published};
+use crate::epoch::{Domain, Guard, Locked, Published};
 use crate::error::{Error, Result};
 use crate::index::Ssrc;
 use crate::keys::{KeyId, KeyRing, SessionKeys};
@@ -12,7 +12,7 @@ use crate::policy::{Grace, NewStreams, Policy, Windows};
 use crate::secret::MasterKey;
 use crate::stream::{Origin, Seat, Stream};
 use crate::table::StreamTable;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 pub(crate) struct Context {
@@ -308,9 +308,9 @@ impl Context {
         self.made + std::time::Duration::from_nanos(nanos)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Control> {
+    fn lock(&self) -> Locked<'_, Control> {
         // Nothing under it is left half done by a panic: the ring changes by one swap.
-        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+        Locked::new(&self.control)
     }
 }
 

@@ -13,7 +13,9 @@
 use crate::primitive::{PlainU64, per_thread};
 use core::cell::Cell;
 use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
 use core::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Forks between the first process that used this and this one.
 static FORKS: PlainU64 = PlainU64::new(0);
@@ -70,6 +72,35 @@ impl Drop for Whole {
             GATE.fetch_sub(1, Ordering::Release);
         }
         DEPTH.set(depth);
+    }
+}
+
+/// A mutex that is locked, which no fork finds so.
+pub(crate) struct Locked<'m, T> {
+    // Let go first.
+    held: MutexGuard<'m, T>,
+    _whole: Whole,
+}
+
+impl<'m, T> Locked<'m, T> {
+    /// Locks `mutex`; also one that a panic has poisoned: for data that no panic leaves half done.
+    pub(crate) fn new(mutex: &'m Mutex<T>) -> Self {
+        let whole = Whole::begin();
+        Self { held: mutex.lock().unwrap_or_else(PoisonError::into_inner), _whole: whole }
+    }
+}
+
+impl<T> Deref for Locked<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.held
+    }
+}
+
+impl<T> DerefMut for Locked<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.held
     }
 }
 
@@ -155,22 +186,4 @@ pub(super) fn forker() -> u64 {
 pub(super) fn watch() {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wholes_nest_and_turn_away_while_another_thread_forks() {
-        let first = Whole::begin();
-        let second = Whole::try_begin().unwrap();
-        assert_eq!(DEPTH.get(), 2);
-        drop((first, second));
-        assert_eq!(DEPTH.get(), 0);
-    }
-
-    #[test]
-    fn threads_have_numbers_of_their_own() {
-        let ours = this_thread();
-        assert_eq!(ours, this_thread());
-        assert_ne!(ours, std::thread::spawn(this_thread).join().unwrap());
-    }
-}
+pub(super) mod tests;

@@ -41,6 +41,7 @@ mod tally;
 mod timers;
 
 pub use domain::{Domain, SynchronizeError};
+pub(crate) use fork::Locked;
 pub use guard::Guard;
 pub use latency::LatencyHistogram;
 pub(crate) use published::Published;

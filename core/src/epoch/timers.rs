@@ -1,7 +1,8 @@
 //! Work for a time to come: what ends a grace when nobody calls.
 //!
 //! 1. A timer holds its task weakly. It keeps neither a context nor a domain; a task that is gone by then is passed over.
-//! 2. No lock is held while a task runs, and no guard by whoever runs it: a task may pin, retire, take a control mutex, and set timers.
+//! 2. No lock is held while a task runs, and no guard by whoever runs it: a task may pin, retire, take a control mutex, and set timers. No fork happens
+//!    meanwhile: a task that had begun in the parent would not be run in the child.
 //! 3. Timers of tasks that are gone take no more room than those of tasks that are not, but for a few.
 
 use core::cmp::Ordering;
@@ -15,7 +16,8 @@ use std::time::Instant;
 pub(crate) trait Task: Send + Sync {
     /// Called once for each timer, on the reclaimer's thread or in [`Domain::reclaim`](super::Domain::reclaim).
     ///
-    /// Others may have done the work meanwhile: it is to look before it acts. If it panics, the timer is spent, and nothing else is lost.
+    /// Others may have done the work meanwhile: it is to look before it acts. If it panics, the timer is spent, and nothing else is lost. It is to be
+    /// short: other timers wait for it, and so does a fork.
     fn run(&self);
 }
 

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::epoch::Domain;
+use crate::epoch::fork::tests::FORKS_HERE;
 use crate::epoch::record::Leave;
 use core::time::Duration;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, Barrier, PoisonError, mpsc};
 
 const LONG: Duration = Duration::from_millis(50);
 const SHORT: Duration = Duration::from_millis(10);
@@ -28,6 +29,7 @@ fn slow(time: Duration) -> (Slow, Arc<AtomicBool>) {
 
 /// Pins on another thread, retires values here, and has the other thread do `then` with its guard.
 fn with_a_reader(domain: &Domain, values: Vec<Slow>, then: impl FnOnce(crate::epoch::Guard<'_>) + Send) {
+    let _no_fork = FORKS_HERE.read().unwrap_or_else(PoisonError::into_inner);
     let (pinned, retired) = (Barrier::new(2), Barrier::new(2));
     std::thread::scope(|scope| {
         scope.spawn(|| {
