@@ -28,6 +28,8 @@ fi
 # The sanitizer itself ships with the stable toolchain; the flags to use it do not.
 export RUSTC_BOOTSTRAP=1
 export RUSTFLAGS="-Zsanitizer=$sanitizer -g"
+# AddressSanitizer watches allocations, and knows nothing of the slots that keys lie in otherwise.
+[ "$sanitizer" = thread ] || RUSTFLAGS+=" --cfg keyflip_keys_on_heap"
 build() {
     cargo build --release -Zbuild-std --target "$host" --target-dir "$1" -p keyflip-stress "${@:2}"
 }

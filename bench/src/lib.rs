@@ -1,4 +1,18 @@
-//! What the benches share: sessions, and packets for them.
+//! What Keyflip costs: what the benches share, and the comparison with its peers.
+//!
+//! ```text
+//!   benches/   one path at a time, under Criterion
+//!   compare    Keyflip and its peers, interleaved in one process (feature `peers`)
+//! ```
+//!
+//! How to run both, and how to read what they print, is in `docs/benchmarking.md`.
+
+#![deny(unsafe_code)]
+
+pub mod cli;
+#[cfg(feature = "peers")]
+mod compare;
+pub mod scenario;
 
 use keyflip::{Domain, Error, MasterKey, Profile, Session};
 
@@ -14,14 +28,20 @@ pub const HEADER: usize = 12;
 /// Room for every trailer.
 pub const TAILROOM: usize = 32;
 
-/// A key that differs with `number`, of the profile's length.
+/// Master key and master salt that differ with `number`, of the profile's lengths.
 #[must_use]
-pub fn key(profile: Profile, number: u64) -> MasterKey {
+pub fn key_material(profile: Profile, number: u64) -> Vec<u8> {
     let mut material: Vec<u8> = (0u8..).take(profile.key_len() + profile.salt_len()).collect();
     for (octet, part) in material.iter_mut().zip(number.to_be_bytes()) {
         *octet ^= part;
     }
-    MasterKey::take(&mut material)
+    material
+}
+
+/// The key of [`key_material`].
+#[must_use]
+pub fn key(profile: Profile, number: u64) -> MasterKey {
+    MasterKey::take(&mut key_material(profile, number))
 }
 
 /// A session whose directions share a key, so that it can unprotect what it protects.
@@ -49,5 +69,12 @@ pub fn packet(ssrc: u32, payload: usize) -> (Vec<u8>, usize) {
 pub fn set_seq(packet: &mut [u8], seq: u16) {
     if let Some(field) = packet.get_mut(2..4) {
         field.copy_from_slice(&seq.to_be_bytes());
+    }
+}
+
+/// Says whose packet it is.
+pub fn set_ssrc(packet: &mut [u8], ssrc: u32) {
+    if let Some(field) = packet.get_mut(8..12) {
+        field.copy_from_slice(&ssrc.to_be_bytes());
     }
 }

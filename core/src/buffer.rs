@@ -34,24 +34,39 @@ impl<'a> Buffer<'a> {
         }
     }
 
-    /// # Errors
-    ///
-    /// [`Error::OutputTooSmall`] if the output has fewer than `len` octets.
-    pub(crate) const fn check_room(&self, len: usize) -> Result<()> {
-        if len > self.to.len() { Err(Error::OutputTooSmall) } else { Ok(()) }
+    /// Octets of the output.
+    pub(crate) const fn room(&self) -> usize {
+        self.to.len()
     }
 
     /// Carries the octets before `body` to the output as they are, and gives the body, to be read and written once.
     pub(crate) fn body(&mut self, body: Range<usize>) -> InOutBuf<'_, '_, u8> {
+        self.parts(body).1
+    }
+
+    /// As [`Self::body`], with the octets before it as they are in the output, and the output behind it.
+    pub(crate) fn parts(&mut self, body: Range<usize>) -> (&mut [u8], InOutBuf<'_, '_, u8>, &mut [u8]) {
+        let (packet, room) = self.to.split_at_mut_checked(body.end).unwrap_or_default();
+        let (head, to) = packet.split_at_mut_checked(body.start).unwrap_or_default();
         let Some(from) = self.from else {
-            return self.to.get_mut(body).unwrap_or_default().into();
+            return (head, to.into(), room);
         };
-        if let (Some(to), Some(from)) = (self.to.get_mut(..body.start), from.get(..body.start)) {
-            to.copy_from_slice(from);
+        if let Some(from) = from.get(..body.start) {
+            head.copy_from_slice(from);
         }
-        let (from, to) = (from.get(body.clone()).unwrap_or_default(), self.to.get_mut(body).unwrap_or_default());
-        // Of one length, since `check_room` was asked first; nothing is better than a part.
-        InOutBuf::new(from, to).unwrap_or_else(|_| (&mut [][..]).into())
+        // Of one length, since `room` was asked first; nothing is better than a part.
+        let both = InOutBuf::new(from.get(body).unwrap_or_default(), to).unwrap_or_else(|_| (&mut [][..]).into());
+        (head, both, room)
+    }
+
+    /// Carries the first `len` octets of the packet to the output, and gives that.
+    pub(crate) fn carried(&mut self, len: usize) -> &mut [u8] {
+        if let Some(from) = self.from {
+            for (to, from) in self.to.iter_mut().zip(from).take(len) {
+                *to = *from;
+            }
+        }
+        self.to
     }
 
     /// The output.
@@ -70,7 +85,7 @@ mod tests {
         let mut buffer = Buffer::in_place(&mut storage, 8).unwrap();
         assert_eq!(buffer.packet(), b"headbody");
         assert_eq!(buffer.body(4..8).get_in(), b"body");
-        assert_eq!((buffer.check_room(12), buffer.check_room(13)), (Ok(()), Err(Error::OutputTooSmall)));
+        assert_eq!(buffer.room(), 12);
 
         let mut output = [0u8; 12];
         let mut buffer = Buffer::between(b"headbody", &mut output);

@@ -3,26 +3,40 @@
 //! The data path reads it under a guard; control operations share a mutex that the data path never takes. Each changes one pointer, so all
 //! streams of the direction see it at once (P2).
 
+mod keying;
+
 use crate::counters::Refusals;
 use crate::epoch::{Domain, Guard, Locked, Published};
 use crate::error::{Error, Result};
-use crate::index::Ssrc;
-use crate::keys::{KeyId, KeyRing, SessionKeys};
-use crate::policy::{Grace, NewStreams, Policy, Windows};
+use crate::event::Event;
+use crate::id::{ContextId, KeyId, SpaceId};
+use crate::index::{Roc, Ssrc};
+use crate::keys::{Held, History, KeyRing, SessionKeys};
+use crate::policy::{Grace, NewStreams, Policy};
 use crate::secret::MasterKey;
-use crate::stream::{Origin, Seat, Stream};
-use crate::table::StreamTable;
-use std::sync::{Arc, Mutex};
+use crate::space::Space;
+use crate::stream::{Mark, Origin, Seat, Stream};
+use crate::wire::Protocol;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
+/// The keys of a context, each in its index space.
+pub(crate) type Ring = KeyRing<Space>;
+
+/// What a packet reads on its way to its stream: a line of the ring, one of the space.
+#[cfg(all(target_pointer_width = "64", not(crossbeam_loom)))]
+const _: () = assert!(size_of::<Ring>() == 64 && size_of::<Space>() == 64);
+
 pub(crate) struct Context {
+    id: ContextId,
+    /// For timers, which must not keep it.
+    this: Weak<Self>,
     domain: Domain,
     policy: Policy,
-    windows: Windows,
+    inbound: bool,
     /// Unknown SSRCs get a stream at their first packet.
     adds_streams: bool,
-    ring: Published<KeyRing>,
-    streams: StreamTable,
+    ring: Published<Ring>,
     pub(crate) refusals: Refusals,
     control: Mutex<Control>,
     made: Instant,
@@ -31,36 +45,32 @@ pub(crate) struct Context {
 /// What control operations need to go one after the other.
 struct Control {
     next_key: u64,
+    next_space: u64,
+    /// Where a key goes that has no current one beside it.
+    first_space: Arc<Space>,
+    /// The keys that were in use.
+    history: History,
     /// Outbound: derived, and used by nobody yet.
     staged: Option<Arc<SessionKeys>>,
+    /// When the grace of a key ends, the earliest first. Keys whose grace has ended otherwise are gone from it.
+    deadlines: Vec<(KeyId, Instant)>,
+    /// A timer is set for the first of them, or for an earlier one that is gone.
+    timer_is_set: bool,
 }
 
 impl Control {
     fn derive(&mut self, policy: &Policy, domain: &Domain, master: &MasterKey) -> Result<Arc<SessionKeys>> {
         let id = KeyId(self.next_key);
-        let key = SessionKeys::derive(policy.spec, master, id, policy.lifetime, domain.tally())?;
+        let limits = policy.limits.at_most(master.lifetime().unwrap_or(u64::MAX));
+        let key = SessionKeys::derive(policy.spec, master, id, limits, policy.elements, domain.tally())?;
         self.next_key += 1;
         Ok(key)
     }
-}
 
-/// What a rekey did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Rekeyed {
-    /// The key is the current one now.
-    Switched(KeyId),
-    /// The context holds this very master key already, in some role. Nothing changed.
-    Unchanged(KeyId),
-}
-
-impl Rekeyed {
-    /// The key that was given.
-    #[must_use]
-    pub const fn key(self) -> KeyId {
-        match self {
-            Self::Switched(key) | Self::Unchanged(key) => key,
-        }
+    /// `key`, in the space of the current one.
+    fn join(&self, ring: &Ring, key: &Arc<SessionKeys>) -> Held<Space> {
+        let alone = |_| Held { key: Arc::clone(key), space: Arc::clone(&self.first_space), probes: None };
+        ring.current().map_or_else(alone, |current| current.beside(key))
     }
 }
 
@@ -70,36 +80,52 @@ impl Context {
     /// # Errors
     ///
     /// Those of [`Policy::check`], of [`Self::rekey`] and of [`Self::add_key`].
-    pub(crate) fn new(domain: &Domain, policy: Policy, inbound: bool, keys: &[MasterKey]) -> Result<Self> {
+    pub(crate) fn new(domain: &Domain, policy: Policy, inbound: bool, keys: &[MasterKey]) -> Result<Arc<Self>> {
         let mut policy = policy.check()?;
         if !inbound {
             // What was sent under a replaced key is sent: nothing needs it any more.
             policy.grace = Grace::NONE;
         }
-        let mut control = Control { next_key: 0, staged: None };
-        let mut ring = KeyRing::default();
+        let first_space = Space::new(SpaceId(0), domain, policy.max_streams, policy.windows(inbound))?;
+        let mut control = Control {
+            next_key: 0,
+            next_space: 1,
+            first_space,
+            history: History::default(),
+            staged: None,
+            deadlines: Vec::new(),
+            timer_is_set: false,
+        };
+        let mut ring = Ring::empty();
         for master in keys {
             let key = control.derive(&policy, domain, master)?;
             if ring.match_for(&key)?.is_none() {
-                ring = if ring.is_empty() { ring.rekeyed(key, 0) } else { ring.with(key)? };
+                let held = control.join(&ring, &key);
+                control.history.note(&key);
+                ring = if ring.is_empty() { ring.rekeyed(held, 0) } else { ring.with(held)? };
             }
         }
-        Ok(Self {
+        Ok(Arc::new_cyclic(|this| Self {
+            id: ContextId::next(),
+            this: Weak::clone(this),
             domain: domain.clone(),
             policy,
-            windows: policy.windows(inbound),
+            inbound,
             // A sender knows its own streams. A receiver must not take an SSRC's word for it (P8).
             adds_streams: policy.new_streams == NewStreams::AtFirstPacket && (!inbound || policy.is_authenticated()),
             ring: Published::new(domain, ring),
-            streams: StreamTable::new(domain, policy.max_streams)?,
             refusals: Refusals::default(),
             control: Mutex::new(control),
             made: Instant::now(),
-        })
+        }))
     }
 
     pub(crate) const fn domain(&self) -> &Domain {
         &self.domain
+    }
+
+    pub(crate) const fn id(&self) -> ContextId {
+        self.id
     }
 
     pub(crate) const fn policy(&self) -> &Policy {
@@ -109,198 +135,155 @@ impl Context {
     // ---- Data path.
 
     #[inline]
-    pub(crate) fn ring<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g KeyRing> {
+    pub(crate) fn ring<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g Ring> {
         self.ring.load(guard)
     }
 
-    /// What `ssrc` has here.
-    #[inline]
-    pub(crate) fn seat<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Seat<'g>> {
-        Ok(Seat::of(self.streams.find(ssrc, guard)?))
+    /// By how many octets protection makes a packet longer, at most.
+    pub(crate) fn overhead(&self, ring: &Ring, protocol: Protocol) -> usize {
+        let growth = if protocol == Protocol::Rtp { self.policy.header_growth() } else { 0 };
+        ring.shape(self.policy.spec, protocol).overhead() + growth
     }
 
-    /// The stream of a seat. One that is empty gets a stream; the one that is there then is returned, whoever made it.
+    /// The stream of a seat in the space of `held`. One that is empty gets a stream; the one that is there then is returned, whoever made it.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownSsrc`] if streams are added by call; [`Error::TooManyStreams`].
-    pub(crate) fn admit<'g>(&'g self, ssrc: Ssrc, seat: &Seat<'g>, guard: &'g Guard<'_>) -> Result<&'g Stream> {
+    #[inline]
+    pub(crate) fn admit<'g>(
+        &self,
+        held: &'g Held<Space>,
+        ssrc: Ssrc,
+        seat: &Seat<'g>,
+        guard: &'g Guard<'_>,
+    ) -> Result<&'g Stream> {
         match seat {
             Seat::Stream(stream) => Ok(stream),
-            Seat::Empty(_) if !self.adds_streams => Err(Error::UnknownSsrc),
-            Seat::Empty(origin) => self.place(ssrc, origin, guard),
+            Seat::Empty(origin) => self.add(held, ssrc, origin, guard),
         }
     }
 
-    fn place<'g>(&'g self, ssrc: Ssrc, origin: &Origin, guard: &'g Guard<'_>) -> Result<&'g Stream> {
-        let new = |origin: &Origin| Arc::new(Stream::new(ssrc, origin, self.windows));
-        loop {
-            let held = match self.streams.find(ssrc, guard)? {
-                Some(held) => held,
-                None => self.streams.insert(new(origin), guard)?,
-            };
-            let Some(floor) = held.gone() else { return Ok(held) };
-            // The new stream starts above the floor, whatever `origin` says. Somebody else may be first, and somebody may remove that one again.
-            self.streams.replace(held, new(&floor), guard)?;
-        }
+    #[cold]
+    fn add<'g>(&self, held: &'g Held<Space>, ssrc: Ssrc, origin: &Origin, guard: &'g Guard<'_>) -> Result<&'g Stream> {
+        let is_known = self.adds_streams || held.has_probed(ssrc, guard)?;
+        if is_known { held.space.place(ssrc, origin, guard) } else { Err(Error::UnknownSsrc) }
+    }
+
+    /// Tells the owner that a key has passed its soft limit.
+    #[cold]
+    pub(crate) fn tell_near_limit(&self, key: &SessionKeys, protocol: Protocol) {
+        let packets_left = key.budget(protocol).left();
+        self.domain.raise(Event::KeyNearLimit { context: self.id, key: key.id(), protocol, packets_left });
     }
 
     // ---- Control: keys.
 
     /// Publishes the ring that `change` makes of the one in use, then retires what it leaves out.
-    fn change_ring<R>(&self, change: impl FnOnce(&KeyRing, &mut Control) -> Result<(Option<KeyRing>, R)>) -> Result<R> {
+    fn change_ring<R>(&self, change: impl FnOnce(&Ring, &mut Control) -> Result<(Option<Ring>, R)>) -> Result<R> {
         let mut control = self.lock();
         let guard = self.domain.pin();
         let ring = self.ring.load(&guard)?;
         let (next, outcome) = change(ring, &mut control)?;
-        if let Some(next) = next {
+        if let Some(mut next) = next {
+            next.compact(|older, newer| newer.inherit(older, &guard))?;
+            for held in next.iter().filter(|held| !ring.iter().any(|before| before.key.id() == held.key.id())) {
+                control.history.note(&held.key);
+            }
             // Before the publication retires the ring: once that is out, it may be dropped at any time.
             ring.retire_missing(&next);
+            self.set_deadlines(&mut control, ring, &next);
             self.ring.replace(next, &guard)?;
         }
         Ok(outcome)
     }
 
-    /// # Errors
-    ///
-    /// [`Error::TooManyRetired`], unless `ring` is empty: a first key retires nothing but that.
-    fn check_backlog(&self, ring: &KeyRing) -> Result<()> {
-        if ring.is_empty() { Ok(()) } else { self.domain.check_backlog() }
-    }
-
-    /// # Errors
-    ///
-    /// [`Error::TooManyRetired`]; key and salt lengths; [`Error::MkiLengthMismatch`], [`Error::DuplicateMki`].
-    pub(crate) fn rekey(&self, master: &MasterKey) -> Result<Rekeyed> {
-        self.change_ring(|ring, control| {
-            self.check_backlog(ring)?;
-            let key = control.derive(&self.policy, &self.domain, master)?;
-            if let Some(held) = ring.match_for(&key)? {
-                return Ok((None, Rekeyed::Unchanged(held)));
-            }
-            let id = key.id();
-            Ok((Some(ring.rekeyed(key, self.policy.grace.count())), Rekeyed::Switched(id)))
-        })
-    }
-
-    /// # Errors
-    ///
-    /// As [`Self::rekey`]; [`Error::TooManyKeys`].
-    pub(crate) fn add_key(&self, master: &MasterKey) -> Result<KeyId> {
-        self.change_ring(|ring, control| {
-            self.check_backlog(ring)?;
-            let key = control.derive(&self.policy, &self.domain, master)?;
-            if let Some(held) = ring.match_for(&key)? {
-                return Ok((None, held));
-            }
-            let id = key.id();
-            Ok((Some(ring.with(key)?), id))
-        })
-    }
-
-    /// # Errors
-    ///
-    /// [`Error::UnknownKey`], [`Error::KeyIsCurrent`].
-    pub(crate) fn retire_key(&self, id: KeyId) -> Result<()> {
-        self.change_ring(|ring, _| Ok((Some(ring.without(id)?), ())))
-    }
-
-    pub(crate) fn end_grace(&self) -> Result<()> {
-        self.change_ring(|ring, _| Ok((ring.without_grace(), ())))
-    }
-
-    /// Derives a key for [`Self::activate_staged`]. It takes the place of one staged before.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::rekey`].
-    pub(crate) fn stage_key(&self, master: &MasterKey) -> Result<Rekeyed> {
-        self.change_ring(|ring, control| {
-            let key = control.derive(&self.policy, &self.domain, master)?;
-            Ok((
-                None,
-                match ring.match_for(&key)? {
-                    Some(held) => Rekeyed::Unchanged(held),
-                    None => Rekeyed::Switched(control.staged.insert(key).id()),
-                },
-            ))
-        })
-    }
-
-    /// # Errors
-    ///
-    /// [`Error::NoStagedKey`]; [`Error::TooManyRetired`]; [`Error::DuplicateMki`] and [`Error::MkiLengthMismatch`] by keys added since.
-    pub(crate) fn activate_staged(&self) -> Result<Rekeyed> {
-        self.change_ring(|ring, control| {
-            let key = control.staged.as_ref().ok_or(Error::NoStagedKey)?;
-            self.domain.check_backlog()?;
-            let held = ring.match_for(key)?;
-            let Some(key) = control.staged.take() else { return Err(Error::NoStagedKey) };
-            Ok(match held {
-                Some(held) => (None, Rekeyed::Unchanged(held)),
-                None => {
-                    let id = key.id();
-                    (Some(ring.rekeyed(key, self.policy.grace.count())), Rekeyed::Switched(id))
-                }
-            })
-        })
-    }
-
-    /// # Errors
-    ///
-    /// [`Error::UnknownKey`]; [`Error::TooManyRetired`].
-    pub(crate) fn switch_to(&self, id: KeyId) -> Result<()> {
-        self.change_ring(|ring, _| {
-            self.domain.check_backlog()?;
-            Ok((ring.switched_to(id)?, ()))
-        })
-    }
-
     // ---- Control: streams.
 
+    /// Calls `visit` with the spaces in use, that of the current key first.
+    fn in_spaces<R>(&self, visit: impl FnOnce(&[&Arc<Space>], &Guard<'_>) -> Result<R>) -> Result<R> {
+        let control = self.lock();
+        let guard = self.domain.pin();
+        let mut spaces = self.ring.load(&guard)?.spaces();
+        if self.ring.load(&guard)?.current().is_err() {
+            spaces.retain(|space| !Arc::ptr_eq(space, &control.first_space));
+            spaces.insert(0, &control.first_space);
+        }
+        visit(&spaces, &guard)
+    }
+
+    /// Adds a stream to the space of the current key.
+    ///
     /// # Errors
     ///
     /// [`Error::StreamExists`], [`Error::TooManyStreams`], [`Error::IndexBackward`] below the floor of an earlier life.
     pub(crate) fn add_stream(&self, ssrc: Ssrc, origin: &Origin) -> Result<()> {
-        let _control = self.lock();
-        let guard = self.domain.pin();
-        let Some(held) = self.streams.find(ssrc, &guard)? else {
-            return self.place(ssrc, origin, &guard).map(drop);
-        };
-        let origin = origin.above(&held.gone().ok_or(Error::StreamExists)?)?;
-        let stream = Arc::new(Stream::new(ssrc, &origin, self.windows));
-        if self.streams.replace(held, stream, &guard)? { Ok(()) } else { Err(Error::StreamExists) }
+        self.in_spaces(|spaces, guard| spaces.first().ok_or(Error::NoKey)?.add(ssrc, origin, guard))
     }
 
+    /// Removes a stream from all spaces.
+    ///
     /// # Errors
     ///
     /// [`Error::NoSuchStream`].
     pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
-        let _control = self.lock();
-        let guard = self.domain.pin();
-        let held = self.live(ssrc, &guard)?;
-        // Closed first: nothing is claimed from here on, so the floor holds all that was accepted. If a packet has brought the stream back by
-        // then, above its floor, it stays.
-        let floor = Stream::floor(ssrc, &held.close());
-        self.streams.replace(held, Arc::new(floor), &guard).map(drop)
+        let removed = self.in_spaces(|spaces, guard| {
+            spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, guard)?))
+        })?;
+        if removed { Ok(()) } else { Err(Error::NoSuchStream) }
     }
 
-    /// The stream of an SSRC, for control operations.
+    /// The rollover counter of a stream, in the newest space that knows it.
     ///
     /// # Errors
     ///
     /// [`Error::NoSuchStream`].
-    pub(crate) fn live<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<&'g Stream> {
-        self.seat(ssrc, guard)?.stream().ok_or(Error::NoSuchStream)
+    pub(crate) fn roc(&self, ssrc: Ssrc) -> Result<Roc> {
+        let mut known = None;
+        self.in_spaces(|spaces, guard| {
+            for space in spaces {
+                let Some(stream) = space.seat(ssrc, guard)?.stream() else { continue };
+                let (rtp, _) = stream.counts();
+                known = known.or(Some(rtp.cycle));
+                if rtp.highest_index.is_some() || rtp.cycle > 0 {
+                    return Ok(Some(rtp.cycle));
+                }
+            }
+            Ok(known)
+        })?
+        .map(Roc)
+        .ok_or(Error::NoSuchStream)
     }
 
-    /// Calls `visit` with every stream, under the control mutex. The second argument is the time, on the clock of [`Self::since`].
+    /// Moves a stream on to cycle `roc`, in the space of the current key. If it has sent nothing in that yet, it starts there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`], [`Error::IndexBackward`], [`Error::TooManyStreams`].
+    pub(crate) fn set_roc(&self, ssrc: Ssrc, roc: Roc) -> Result<()> {
+        self.in_spaces(|spaces, guard| {
+            let (current, others) = spaces.split_first().ok_or(Error::NoKey)?;
+            if let Some(stream) = current.seat(ssrc, guard)?.stream() {
+                return stream.set_roc(roc);
+            }
+            let mut lives = others.iter().map(|space| space.seat(ssrc, guard));
+            if !lives.any(|seat| seat.is_ok_and(|seat| seat.stream().is_some())) {
+                return Err(Error::NoSuchStream);
+            }
+            current.place(ssrc, &Origin { srtp: Mark::cycle(roc.0), ..Origin::START }, guard)?.set_roc(roc)
+        })
+    }
+
+    /// Calls `visit` with every stream, under the control mutex: those in the space of the current key first. The second argument is the time, on
+    /// the clock of [`Self::since`].
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&Stream, u64)) -> Result<()> {
-        let _control = self.lock();
-        let guard = self.domain.pin();
-        let now = u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.streams.iter(&guard)?.filter(|stream| stream.gone().is_none()).for_each(|stream| visit(stream, now));
-        Ok(())
+        self.in_spaces(|spaces, guard| {
+            let now = u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            for space in spaces {
+                space.live(guard)?.for_each(|stream| visit(stream, now));
+            }
+            Ok(())
+        })
     }
 
     /// A time of [`Self::for_each`]'s clock.
@@ -312,16 +295,4 @@ impl Context {
         // Nothing under it is left half done by a panic: the ring changes by one swap.
         Locked::new(&self.control)
     }
-}
-
-/// Tries again if the stream was removed between look-up and claim. Removed again and again, it is as if it had never been there.
-pub(crate) fn until_settled<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    const ATTEMPTS: usize = 16;
-    for _ in 0..ATTEMPTS {
-        match attempt() {
-            Err(Error::NoSuchStream) => {}
-            settled => return settled,
-        }
-    }
-    Err(Error::UnknownSsrc)
 }

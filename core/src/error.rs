@@ -31,6 +31,9 @@ pub enum Error {
     /// The header extension reaches past the end of the packet.
     #[error("header extension reaches past the end of the packet")]
     ExtensionOverrun,
+    /// An element of the header extension reaches past its end (RFC 8285 4.2, 4.3), so that nobody can tell what of it is encrypted.
+    #[error("element of the header extension reaches past its end")]
+    ElementOverrun,
 
     // ---- The peer (or an attacker in its place): well-formed, and not acceptable.
     /// No key in the ring verifies the authentication tag.
@@ -48,6 +51,9 @@ pub enum Error {
     /// The E flag is 0, and this context demands encrypted SRTCP.
     #[error("SRTCP packet is not encrypted")]
     UnencryptedSrtcp,
+    /// CSRCs or a header extension that are not encrypted, and this context demands Cryptex (RFC 9335).
+    #[error("header is not encrypted by Cryptex")]
+    HeaderInTheClear,
     /// No such stream, and this context does not add streams by itself.
     #[error("SSRC has no stream, and streams are not added by themselves here")]
     UnknownSsrc,
@@ -67,6 +73,18 @@ pub enum Error {
     /// The output has no room for the result. Nothing was written.
     #[error("output buffer has no room for the result")]
     OutputTooSmall,
+    /// No batch call has come to this packet yet.
+    #[error("packet was not processed yet")]
+    NotProcessed,
+    /// A header that does not have the length that its own fields say.
+    #[error("header is shorter or longer than its fields say")]
+    HeaderMismatch,
+    /// More octets are to be replaced than the payload has.
+    #[error("prefix is longer than the payload")]
+    PrefixTooLong,
+    /// Two packets of one arena overlap. Nothing was done.
+    #[error("packets of one arena overlap")]
+    OverlappingPackets,
     /// The stated packet length is larger than the buffer that holds the packet.
     #[error("stated length exceeds the buffer")]
     LengthExceedsBuffer,
@@ -106,6 +124,15 @@ pub enum Error {
     /// No key is staged.
     #[error("no key is staged")]
     NoStagedKey,
+    /// The key was in use before: it can go on in the index space that is there, and cannot begin another (P5, P6).
+    #[error("a key that was used before cannot begin an index space")]
+    KeyUsedBefore,
+    /// The context has had more than 1024 keys, so that nobody can tell whether this one may begin an index space. A new session can.
+    #[error("context has had too many keys to tell whether this one is fresh")]
+    KeyHistoryFull,
+    /// A sender knows its indices: there is nothing to probe.
+    #[error("a sender cannot probe for its rollover counter")]
+    CannotProbe,
     /// The current key cannot be retired, only replaced.
     #[error("the current key is replaced by a rekey, not retired")]
     KeyIsCurrent,
@@ -133,6 +160,18 @@ pub enum Error {
     /// A grace of more keys than the ring can hold.
     #[error("grace must be 15 keys at most")]
     BadGrace,
+    /// A header extension id of 0, which is padding (RFC 8285 4.1.2).
+    #[error("header extension ids to encrypt must be 1 to 255")]
+    BadExtensionId,
+    /// Headers cannot be encrypted in a profile without a cipher, nor by Cryptex where payloads are not.
+    #[error("headers can be encrypted in profiles with a cipher only, and by Cryptex with payloads only")]
+    NoHeaderCipher,
+    /// Elements of header extensions are encrypted either each by itself (RFC 6904) or all by Cryptex (RFC 9335).
+    #[error("header extensions are encrypted either by elements or by Cryptex, not both")]
+    TwoHeaderCiphers,
+    /// A header extension that Cryptex has no form for (RFC 9335 5): it is of neither the one-byte form nor the two-byte form with application bits of 0.
+    #[error("header extension is of a form that Cryptex cannot carry")]
+    UnknownExtensionForm,
     /// A bound of 0 streams, or of more than 2^24.
     #[error("stream bound must be 1 to 2^24")]
     BadStreamBound,
@@ -157,12 +196,16 @@ impl Error {
     #[must_use]
     pub const fn fault(self) -> Fault {
         use Error::{
-            AuthenticationFailed, CsrcOverrun, ExtensionOverrun, KeyExpired, NoKey, PacketTooLong, PacketTooShort,
-            Replayed, SrtcpIndexExhausted, TooOld, UnencryptedSrtcp, UnknownMki, UnknownSsrc, UnsupportedVersion,
+            AuthenticationFailed, CsrcOverrun, ElementOverrun, ExtensionOverrun, HeaderInTheClear, KeyExpired, NoKey,
+            PacketTooLong, PacketTooShort, Replayed, SrtcpIndexExhausted, TooOld, UnencryptedSrtcp, UnknownMki,
+            UnknownSsrc, UnsupportedVersion,
         };
         match self {
-            PacketTooShort | PacketTooLong | UnsupportedVersion | CsrcOverrun | ExtensionOverrun => Fault::Packet,
-            AuthenticationFailed | Replayed | TooOld | UnknownMki | UnencryptedSrtcp | UnknownSsrc => Fault::Peer,
+            PacketTooShort | PacketTooLong | UnsupportedVersion | CsrcOverrun | ExtensionOverrun | ElementOverrun => {
+                Fault::Packet
+            }
+            AuthenticationFailed | Replayed | TooOld | UnknownMki | UnencryptedSrtcp | HeaderInTheClear
+            | UnknownSsrc => Fault::Peer,
             NoKey | KeyExpired | SrtcpIndexExhausted => Fault::Key,
             _ => Fault::Caller,
         }

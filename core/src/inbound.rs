@@ -1,13 +1,15 @@
 //! The receiving direction, as users hold it.
 
 use crate::buffer::Buffer;
-use crate::context::{Context, Rekeyed};
+use crate::context::Context;
 use crate::counters::RefusedCounts;
 use crate::epoch::{Domain, Guard};
 use crate::error::Result;
+use crate::id::{ContextId, KeyId};
 use crate::index::{Roc, Ssrc};
 use crate::info::{self, KeyInfo, StreamInfo};
-use crate::keys::{KeyId, KeyLifetime};
+use crate::keys::{KeyLifetime, Rekeyed};
+use crate::policy::RocOnRekey;
 use crate::secret::MasterKey;
 use crate::stream::{Mark, Origin};
 use crate::unprotect::unprotect;
@@ -92,19 +94,48 @@ impl Inbound {
 
     /// Makes `key` the current one. The one before stays in grace: packets in flight under it are accepted still (P3).
     ///
-    /// All streams switch at once, by one pointer swap; no reader waits, fails or loses a packet (P1). Rollover counters, SRTCP indices and replay
-    /// lists go on (P4, RFC 3711 3.3.1). The outbound direction is not touched (P2). A master key that the context holds already, in whatever role and under
-    /// whatever MKI, changes nothing (P5). Added keys take their room first: with 15 of them none is left for the grace.
+    /// All streams switch at once, by one pointer swap; no reader waits, fails or loses a packet (P1). What becomes of rollover counters is what
+    /// [`SessionBuilder::inbound_roc_on_rekey`](crate::SessionBuilder::inbound_roc_on_rekey) said: unless told otherwise they go on, with SRTCP indices
+    /// and replay lists (P4, RFC 3711 3.3.1). The outbound direction is not touched (P2). A master key that the context holds already, in whatever role
+    /// and under whatever MKI, changes nothing (P5), so a call that was refused may be made again with the same key: where both directions
+    /// were to be rekeyed and one was refused, repeat both. An added key becomes the current one by [`Self::promote_key`]. Added keys take their room first:
+    /// with 15 of them none is left for the grace.
     ///
     /// # Errors
     ///
     /// [`Error::WrongKeyLength`](crate::Error::WrongKeyLength), [`Error::WrongSaltLength`](crate::Error::WrongSaltLength),
     /// [`Error::WrongKeyAndSaltLength`](crate::Error::WrongKeyAndSaltLength); [`Error::MkiLengthMismatch`](crate::Error::MkiLengthMismatch),
     /// [`Error::DuplicateMki`](crate::Error::DuplicateMki); [`Error::TooManyRetired`](crate::Error::TooManyRetired) while a stalled reader holds up
-    /// more than the domain's backlog. The keys in use stay as they are then.
+    /// more than the domain's backlog; those of [`Self::rekey_with`]. The keys in use stay as they are then.
     #[expect(clippy::needless_pass_by_value)] // Consumed on purpose: wiped when this returns.
     pub fn rekey(&self, key: MasterKey) -> Result<Rekeyed> {
-        self.0.rekey(&key)
+        self.0.rekey(&key, self.0.policy().inbound_roc)
+    }
+
+    /// [`Self::rekey`], and says what becomes of rollover counters this time. The first key of a context opens no other space, whatever is said.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rekey`]; with [`RocOnRekey::Reset`] and [`RocOnRekey::Probe`], [`Error::KeyUsedBefore`](crate::Error::KeyUsedBefore) for a key that this
+    /// context has had before (what was recorded under it would be accepted again), and [`Error::KeyHistoryFull`](crate::Error::KeyHistoryFull) if it has
+    /// had more than 1024.
+    ///
+    /// # Performance
+    ///
+    /// An index space costs a stream table, and of each stream another that sends in it, until the keys of the old one are gone.
+    #[expect(clippy::needless_pass_by_value)] // As in `rekey`.
+    pub fn rekey_with(&self, key: MasterKey, roc: RocOnRekey) -> Result<Rekeyed> {
+        self.0.rekey(&key, roc)
+    }
+
+    /// Makes a key that was added the current one, with the grace of a [`Self::rekey`] for the one before. It stays in its index space, that of the key which
+    /// was the current one when it was added.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownKey`](crate::Error::UnknownKey) for a key in grace, too; [`Error::TooManyRetired`](crate::Error::TooManyRetired).
+    pub fn promote_key(&self, key: KeyId) -> Result<()> {
+        self.0.switch_to(key)
     }
 
     /// Adds a key beside the current one, up to 16 in all: found by its MKI, or, without MKIs, tried last.
@@ -150,7 +181,8 @@ impl Inbound {
         info::packets_left(&self.0, key)
     }
 
-    /// Announces a stream, to start at rollover counter `roc`: for a late joiner that was told it, or where streams are added by call.
+    /// Announces a stream, to start at rollover counter `roc`: for a late joiner that was told it, or where streams are added by call. It is added to
+    /// the index space of the current key.
     ///
     /// # Errors
     ///
@@ -160,7 +192,7 @@ impl Inbound {
         self.0.add_stream(ssrc.into(), &Origin { srtp: Mark::cycle(roc.0), ..Origin::START })
     }
 
-    /// Removes a stream. Its floor stays: indices up to its highest are never accepted again in this context (P5).
+    /// Removes a stream. Its floor stays: indices up to its highest are never accepted again in their index space (P5).
     ///
     /// Where streams are added at their first packet, a later packet of the SSRC brings the stream back, above its floor.
     ///
@@ -177,17 +209,16 @@ impl Inbound {
     ///
     /// [`Error::NoSuchStream`](crate::Error::NoSuchStream).
     pub fn roc(&self, ssrc: impl Into<Ssrc>) -> Result<Roc> {
-        info::roc(&self.0, ssrc.into())
+        self.0.roc(ssrc.into())
     }
 
-    /// Moves a stream on to rollover counter `roc`.
+    /// Moves a stream on to rollover counter `roc`, in the index space of the current key. One that has not sent in that space starts there.
     ///
     /// # Errors
     ///
     /// [`Error::NoSuchStream`](crate::Error::NoSuchStream); [`Error::IndexBackward`](crate::Error::IndexBackward).
     pub fn set_roc(&self, ssrc: impl Into<Ssrc>, roc: Roc) -> Result<()> {
-        let ssrc = ssrc.into();
-        self.0.live(ssrc, &self.domain().pin())?.set_roc(roc)
+        self.0.set_roc(ssrc.into(), roc)
     }
 
     /// A snapshot of every stream.
@@ -200,6 +231,12 @@ impl Inbound {
     #[must_use]
     pub fn refused(&self) -> RefusedCounts {
         self.0.refusals.snapshot()
+    }
+
+    /// Names this context: in events, and wherever else the program needs a name.
+    #[must_use]
+    pub fn id(&self) -> ContextId {
+        self.0.id()
     }
 
     /// The domain whose guards this context takes.

@@ -3,37 +3,47 @@
 //! A master key becomes one [`SessionKeys`]: the derived keys of both protocols (RFC 3711 4.3). A [`KeyRing`] says which of them a context
 //! uses and in which role. A change makes a new ring that shares the keys that stay; a key is gone when the last ring that names it is.
 
+mod history;
 mod ring;
 
+pub(crate) use history::History;
 pub use ring::KeyRole;
-pub(crate) use ring::{KeyRing, Usable};
+pub(crate) use ring::{Held, KeyRing, Usable};
 
-use crate::crypto::Suite;
-use crate::crypto::kdf::{IDENTITY, Prf};
+use crate::crypto::header::HeaderCipher;
 use crate::crypto::profile::Spec;
+use crate::crypto::{Frame, Suite, Suites};
 use crate::epoch::Tally;
 use crate::error::{Error, Result};
-use crate::kernels::{Wiped, scrub_after_derivation, scrubbed};
+use crate::id::KeyId;
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::secret::MasterKey;
 use crate::wire::Protocol;
+use crate::wire::extension::Selected;
 use core::fmt;
 use std::sync::Arc;
-use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
 
 /// How many keys a ring holds: the current, those in grace, and those added.
 pub const MAX_KEYS: usize = 16;
 
-const IDENTITY_LEN: usize = 16;
+/// What a rekey did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rekeyed {
+    /// The key is the current one now.
+    Switched(KeyId),
+    /// The context holds this very master key already, in some role. Nothing changed.
+    Unchanged(KeyId),
+}
 
-/// Names a key within its context. Never reused; a later key has a higher one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(pub(crate) u64);
-
-impl KeyId {
-    /// No key has it.
-    pub(crate) const NONE: Self = Self(u64::MAX);
+impl Rekeyed {
+    /// The key that was given.
+    #[must_use]
+    pub const fn key(self) -> KeyId {
+        match self {
+            Self::Switched(key) | Self::Unchanged(key) => key,
+        }
+    }
 }
 
 /// How many packets a master key may protect (RFC 3711 9.2), per protocol.
@@ -46,6 +56,9 @@ pub struct KeyLifetime {
 }
 
 impl KeyLifetime {
+    /// No packet at all: as a soft limit, none.
+    pub const NONE: Self = Self { srtp_packets: 0, srtcp_packets: 0 };
+
     /// The most that RFC 3711 9.2 allows.
     pub const MAX: Self = Self { srtp_packets: 1 << 48, srtcp_packets: 1 << 31 };
 
@@ -59,8 +72,38 @@ impl KeyLifetime {
     }
 }
 
+/// What a key may protect, and when its owner is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) hard: KeyLifetime,
+    /// Packets left when the owner is told; 0 if he does not want to know.
+    pub(crate) soft: KeyLifetime,
+}
+
+impl Limits {
+    /// These, for a key that came with a lifetime of `packets`: the lower limit counts.
+    pub(crate) fn at_most(self, packets: u64) -> Self {
+        let KeyLifetime { srtp_packets, srtcp_packets } = self.hard;
+        let hard = KeyLifetime { srtp_packets: srtp_packets.min(packets), srtcp_packets: srtcp_packets.min(packets) };
+        Self { hard, ..self }
+    }
+}
+
 /// The packets a key has left, from which streams take leases, so that they seldom meet here.
-pub(crate) struct Budget(AtomicU64);
+pub(crate) struct Budget {
+    left: AtomicU64,
+    /// The owner is told when no more are left, once.
+    soft: u64,
+    told: AtomicBool,
+}
+
+/// Packets that a stream may protect.
+#[derive(Clone, Copy)]
+pub(crate) struct Lease {
+    pub(crate) packets: u64,
+    /// With it the key passed its soft limit.
+    pub(crate) passes_soft_limit: bool,
+}
 
 impl Budget {
     /// The most a stream takes at once.
@@ -73,33 +116,43 @@ impl Budget {
     /// # Errors
     ///
     /// [`Error::KeyExpired`] when nothing is left.
-    pub(crate) fn lease(&self) -> Result<u64> {
+    pub(crate) fn lease(&self) -> Result<Lease> {
         self.take(|left| (left / Self::SHARE).clamp(1, Self::LEASE))
     }
 
     /// Takes one packet.
-    pub(crate) fn take_one(&self) -> Result<u64> {
+    pub(crate) fn take_one(&self) -> Result<Lease> {
         self.take(|_| 1)
     }
 
-    fn take(&self, amount: impl Fn(u64) -> u64) -> Result<u64> {
+    fn new(packets: u64, soft: u64) -> Self {
+        Self { left: AtomicU64::new(packets), soft, told: AtomicBool::new(false) }
+    }
+
+    fn take(&self, amount: impl Fn(u64) -> u64) -> Result<Lease> {
         // Relaxed: the count orders nothing but itself.
         let before = self
-            .0
+            .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount(left)))
             .map_err(|_| Error::KeyExpired)?;
-        Ok(amount(before))
+        let packets = amount(before);
+        // Relaxed: of those who swap, one finds it unset.
+        let passes_soft_limit = before - packets <= self.soft
+            && self.soft > 0
+            && !self.told.load(Ordering::Relaxed)
+            && !self.told.swap(true, Ordering::Relaxed);
+        Ok(Lease { packets, passes_soft_limit })
     }
 
     pub(crate) fn give_back(&self, packets: u64) {
         // Relaxed: as in `take`.
-        self.0.fetch_add(packets, Ordering::Relaxed);
+        self.left.fetch_add(packets, Ordering::Relaxed);
     }
 
     /// Packets that no stream has leased yet.
     pub(crate) fn left(&self) -> u64 {
         // Relaxed: as in `take`.
-        self.0.load(Ordering::Relaxed)
+        self.left.load(Ordering::Relaxed)
     }
 
     /// # Errors
@@ -110,16 +163,15 @@ impl Budget {
     }
 }
 
-/// The session keys of one master key. Wiped when dropped.
+/// The session keys of one master key, in a slot of the vault. Wiped when dropped.
 pub(crate) struct SessionKeys {
-    srtp: Wiped<Suite>,
-    srtcp: Wiped<Suite>,
+    suites: Suites,
     srtp_budget: Budget,
     srtcp_budget: Budget,
     id: KeyId,
     mki: Box<[u8]>,
-    /// Tells master keys apart without keeping them: derived like a session key, under a label of its own.
-    identity: [u8; IDENTITY_LEN],
+    /// Where elements of header extensions are encrypted.
+    header: Option<Box<HeaderCipher>>,
     /// Counted as retired already.
     retired: AtomicBool,
     /// The last to be dropped, after all that is wiped.
@@ -136,7 +188,7 @@ impl Drop for Counted {
 }
 
 impl SessionKeys {
-    /// Derives the session keys, in the allocation that keeps them.
+    /// Derives the session keys, in the slot that keeps them; those of header extensions, in another, if any are `selected`.
     ///
     /// # Errors
     ///
@@ -145,34 +197,26 @@ impl SessionKeys {
         spec: Spec,
         master: &MasterKey,
         id: KeyId,
-        lifetime: KeyLifetime,
+        limits: Limits,
+        selected: Selected,
         tally: &Arc<Tally>,
     ) -> Result<Arc<Self>> {
         let (key, salt) = master.split(spec.key_len, spec.salt_len)?;
+        let header = if selected.is_empty() { None } else { Some(HeaderCipher::derive(key, salt, spec, selected)?) };
         let mut keys = Arc::new(Self {
-            srtp: Wiped::new(Suite::vacant(spec)),
-            srtcp: Wiped::new(Suite::vacant(spec)),
-            srtp_budget: Budget(AtomicU64::new(lifetime.srtp_packets)),
-            srtcp_budget: Budget(AtomicU64::new(lifetime.srtcp_packets)),
+            suites: Suites::vacant(spec),
+            srtp_budget: Budget::new(limits.hard.srtp_packets, limits.soft.srtp_packets),
+            srtcp_budget: Budget::new(limits.hard.srtcp_packets, limits.soft.srtcp_packets),
             id,
             mki: master.mki().into(),
-            identity: [0; IDENTITY_LEN],
+            header: header.map(Box::new),
             retired: AtomicBool::new(false),
             counted: Counted(Arc::clone(tally)),
         });
         tally.key_created();
         let filled = Arc::get_mut(&mut keys).ok_or(Error::NoKey)?;
-        scrubbed(scrub_after_derivation, || filled.fill(key, salt, spec))?;
+        filled.suites.derive(key, salt, spec)?;
         Ok(keys)
-    }
-
-    fn fill(&mut self, master_key: &[u8], master_salt: &[u8], spec: Spec) -> Result<()> {
-        let mut prf = Prf::vacant();
-        prf.set_key(master_key, master_salt)?;
-        self.srtp.derive(&prf, Protocol::Rtp.labels(), spec.key_len)?;
-        self.srtcp.derive(&prf, Protocol::Rtcp.labels(), spec.key_len)?;
-        prf.derive(IDENTITY, &mut self.identity);
-        Ok(())
     }
 
     pub(crate) const fn id(&self) -> KeyId {
@@ -183,10 +227,16 @@ impl SessionKeys {
         &self.mki
     }
 
-    pub(crate) fn suite(&self, protocol: Protocol) -> &Suite {
-        match protocol {
-            Protocol::Rtp => &self.srtp,
-            Protocol::Rtcp => &self.srtcp,
+    #[inline]
+    pub(crate) fn suite(&self, protocol: Protocol) -> Suite<'_> {
+        self.suites.of(protocol)
+    }
+
+    /// Encrypts or decrypts the elements of an RTP header's extension that were selected.
+    #[cold]
+    pub(crate) fn crypt_elements(&self, frame: &Frame, header: &mut [u8]) {
+        if let Some(cipher) = &self.header {
+            cipher.crypt(frame, header);
         }
     }
 
@@ -199,7 +249,7 @@ impl SessionKeys {
 
     /// Whether both come from the same master key and salt, in constant time.
     fn same_master(&self, other: &Self) -> bool {
-        self.identity.ct_eq(&other.identity).into()
+        self.suites.same_master(&other.suites)
     }
 
     /// Counts the key as retired, once.
@@ -215,7 +265,6 @@ impl Drop for SessionKeys {
     fn drop(&mut self) {
         // A key that never came into use, or goes with its context, retires here.
         self.retire();
-        self.identity.zeroize();
         // The suites are wiped as the fields are dropped, in their order.
     }
 }
@@ -225,3 +274,6 @@ impl fmt::Debug for SessionKeys {
         f.debug_struct("SessionKeys").field("id", &self.id).field("mki", &self.mki).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! SRTP and SRTCP (RFC 3711, 6188, 7714) for servers that renew keys while packets fly.
+//! SRTP and SRTCP (RFC 3711, 6188, 7714; headers by RFC 6904, 9335) for servers that renew keys while packets fly.
 //!
 //! A [`Session`] has two directions, [`Inbound`] and [`Outbound`], each a cryptographic context: a key ring, streams, a policy. Any number of
 //! threads use one at once, without a lock. A rekey swaps one pointer; the keys it replaces are wiped from memory once no reader
@@ -36,23 +36,33 @@
 //! The modules stand on floors, and import from floors below only (`tests/house.rs` checks it):
 //!
 //! ```text
-//!   model                                        what model checking sees, built for it alone
-//!   session  inbound  outbound  info             what users hold
+//!   model  internals                             what model checking sees, what benches of kernels see: each built for it alone
+//!   keying/ (dtls sdes)                          where keys come from
+//!   parallel  batch  fanout                      many packets at a time
+//!   session  held  inbound  outbound  info       what users hold
 //!   protect  unprotect                           the two paths
 //!   context                                      one direction: keys, streams, policy
-//!   table                                        SSRC -> stream
+//!   space                                        SSRC -> stream, in the index space of some keys
+//!   table                                        the same, lock-free
 //!   stream                                       indices and replay lists of one SSRC
 //!   policy  counters
 //!   keys                                         session keys, key rings
-//!   crypto/ (profile aes kdf aes_cm hmac gcm)    epoch/ (domain readers reclaimer published slots)
-//!   wire/ (rtp rtcp)  buffer  replay  kernels/              kernels/ (scrub wiped)
-//!   index  secret
+//!   crypto/ (profile aes kdf aes_cm header hmac  epoch/ (domain readers reclaimer timers events published slots)
+//!            gcm suites)                         secret  event
+//!   wire/ (rtp rtcp extension cryptex)           kernels/ (choice cpu aes gcm sha1 scrub vault)
+//!   classify  buffer  replay
+//!   index  id
 //!   error  primitive
 //! ```
 //!
+//! # Features
+//!
+//! `bytes`: the calls that take a [`PacketBuf`] take `bytes::BytesMut` too, and not only `Vec<u8>`.
+//!
 //! # Errors
 //!
-//! One flat [`Error`] that says whose [`Fault`] it was. A call that fails has changed nothing.
+//! One flat [`Error`] that says whose [`Fault`] it was. A call that fails has changed nothing. Parsers of signalling have errors of their own:
+//! [`sdes::Error`], [`dtls::Error`].
 
 #![deny(unsafe_code)]
 #![cfg_attr(
@@ -60,49 +70,74 @@
     deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)
 )]
 
+mod batch;
 mod buffer;
+mod classify;
 mod context;
 mod counters;
 mod crypto;
 #[allow(unsafe_code)]
 mod epoch;
 mod error;
+mod event;
+mod fanout;
+mod held;
+mod id;
 mod inbound;
 mod index;
 mod info;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 #[allow(unsafe_code)]
 mod kernels;
+mod keying;
 mod keys;
 #[cfg(crossbeam_loom)]
 #[doc(hidden)]
 pub mod model;
 mod outbound;
+#[cfg(feature = "rayon")]
+mod parallel;
 mod policy;
 mod primitive;
 mod protect;
 mod replay;
 mod secret;
 mod session;
+mod space;
 mod stream;
 mod table;
 mod unprotect;
 mod wire;
 
-pub use context::Rekeyed;
+pub use batch::{Outgoing, OutgoingAt, Received, ReceivedAt};
+pub use batch::{protect_batch, protect_batch_in, unprotect_batch, unprotect_batch_in};
+pub use classify::{Kind, classify};
 pub use counters::RefusedCounts;
 pub use crypto::profile::{Profile, UnknownProfile};
-pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, SynchronizeError};
+pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, Registry, SynchronizeError};
 pub use error::{Error, Fault, Result};
+pub use event::Event;
+pub use fanout::{Target, fanout};
+pub use held::PacketBuf;
+pub use id::{ContextId, KeyId, SpaceId};
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
 pub use info::{KeyInfo, StreamInfo};
-pub use keys::{KeyId, KeyLifetime, KeyRole, MAX_KEYS};
+pub use kernels::{Kernels, KernelsUnavailable, KeyMemory, UnknownKernels};
+pub use keying::{dtls, sdes};
+pub use keys::{KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
 pub use outbound::Outbound;
-pub use policy::{Grace, NewStreams, SrtcpEncryption};
+#[cfg(feature = "rayon")]
+pub use parallel::{par_fanout, par_protect_batch, par_unprotect_batch};
+pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};
 pub use stream::TrackInfo;
-pub use wire::MAX_PACKET_LEN;
+pub use wire::cryptex::Cryptex;
+pub use wire::extension::HeaderKeystream;
+pub use wire::{MAX_PACKET_LEN, Protocol};
 
 /// The README's code runs as it stands there.
 #[cfg(doctest)]

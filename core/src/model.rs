@@ -1,15 +1,14 @@
 //! The inside, as far as `tests/loom.rs` models it: thin wrappers, built for a model checker alone.
 
-use crate::context::{Context, until_settled};
-use crate::crypto::profile::Profile;
 use crate::epoch::{Domain, Guard};
-use crate::error::Result;
-use crate::index::Ssrc;
-use crate::keys::KeyId;
-use crate::policy::{Policy, Windows};
-use crate::stream::{NextSrtcp, Origin, Taken};
+use crate::error::{Error, Result};
+use crate::id::{KeyId, SpaceId};
+use crate::index::{Counter, Ssrc};
+use crate::policy::Windows;
+use crate::space::{Space, until_settled};
+use crate::stream::{Mark, NextSrtcp, Origin, Seat, Taken};
 use crate::wire::Protocol;
-use crate::{epoch, replay, stream, table};
+use crate::{epoch, kernels, replay, stream, table};
 use std::sync::Arc;
 
 /// A domain that destroys at once what it should retire: models of it must fail.
@@ -129,13 +128,12 @@ impl Table {
     }
 }
 
-/// A direction without keys: what packets do to its streams once their tags have verified.
-pub struct Direction(Context);
+/// An index space: what packets do to its streams once their tags have verified.
+pub struct Direction(Arc<Space>);
 
 impl Direction {
     pub fn new(domain: &Domain) -> Result<Self> {
-        let policy = Policy { srtp_window: 64, srtcp_window: 64, ..Policy::new(Profile::Aes128CmSha1_80) };
-        Context::new(domain, policy, false, &[]).map(Self)
+        Space::new(SpaceId(0), domain, 16, WINDOWS).map(Self)
     }
 
     /// Claims an SRTP index, in the stream that is there or in a new one.
@@ -144,11 +142,57 @@ impl Direction {
             let seat = self.0.seat(Ssrc(ssrc), guard)?;
             let mark = seat.mark(Protocol::Rtp);
             seat.peek(Protocol::Rtp, index, mark)?;
-            self.0.admit(Ssrc(ssrc), &seat, guard)?.track(Protocol::Rtp).reserve(index)
+            let stream = match seat {
+                Seat::Stream(stream) => stream,
+                Seat::Empty(origin) => self.0.place(Ssrc(ssrc), &origin, guard)?,
+            };
+            stream.track(Protocol::Rtp).reserve(index)
         })
     }
 
-    pub fn remove_stream(&self, ssrc: u32) -> Result<()> {
-        self.0.remove_stream(Ssrc(ssrc))
+    /// Claims the index of a packet that carries `seq`, and that its sender protected in cycle `cycle`, as a probing key does: what authenticates with the
+    /// cycle that is `kept`, or afresh, decides. Unless it does so `once`, it is broken on purpose.
+    pub fn probe(&self, seq: u16, cycle: u32, kept: u64, once: bool, guard: &Guard<'_>) -> Result<()> {
+        let ssrc = 1;
+        until_settled(|| {
+            let seat = self.0.seat(Ssrc(ssrc), guard)?;
+            let mark = seat.mark(Protocol::Rtp);
+            let decides = mark.is_undecided();
+            let marks = decides.then_some(Mark::index(kept)).into_iter().chain([mark]);
+            let sent = Counter::SRTP.first(cycle.into(), seq.into());
+            let mut indices = marks.map(|mark| mark.estimate(Counter::SRTP, seq.into()));
+            let index = indices.find(|index| *index == sent).ok_or(Error::AuthenticationFailed)?;
+            seat.peek(Protocol::Rtp, index, mark)?;
+            let stream = match seat {
+                Seat::Stream(stream) => stream,
+                Seat::Empty(origin) => self.0.place(Ssrc(ssrc), &origin, guard)?,
+            };
+            if decides && once {
+                stream.track(Protocol::Rtp).decide(Mark::index(index))?;
+            }
+            stream.track(Protocol::Rtp).reserve(index)
+        })
+    }
+
+    pub fn remove_stream(&self, ssrc: u32, guard: &Guard<'_>) -> Result<bool> {
+        self.0.remove(Ssrc(ssrc), guard)
+    }
+}
+
+/// Which slots of a slab are free.
+pub struct FreeSlots(kernels::FreeSlots);
+
+impl FreeSlots {
+    #[must_use]
+    pub fn all(slots: usize) -> Self {
+        Self(kernels::FreeSlots::all(slots))
+    }
+
+    pub fn take(&self) -> Option<usize> {
+        self.0.take()
+    }
+
+    pub fn give_back(&self, slot: usize) -> bool {
+        self.0.give_back(slot)
     }
 }

@@ -1,13 +1,15 @@
 //! The sending direction, as users hold it.
 
 use crate::buffer::Buffer;
-use crate::context::{Context, Rekeyed};
+use crate::context::Context;
 use crate::counters::RefusedCounts;
 use crate::epoch::{Domain, Guard};
 use crate::error::{Error, Result};
+use crate::id::{ContextId, KeyId};
 use crate::index::{Roc, Ssrc};
 use crate::info::{self, KeyInfo, StreamInfo};
-use crate::keys::{KeyId, KeyLifetime};
+use crate::keys::{KeyLifetime, Rekeyed};
+use crate::policy::RocOnRekey;
 use crate::protect::protect;
 use crate::secret::MasterKey;
 use crate::stream::{Mark, NextSrtcp, Origin};
@@ -34,7 +36,7 @@ impl Outbound {
     ///
     /// Any of [`Fault::Packet`](crate::Fault::Packet) and [`Fault::Key`](crate::Fault::Key); [`Error::OutputTooSmall`],
     /// [`Error::LengthExceedsBuffer`], [`Error::IndexReused`], [`Error::IndexTooOld`], [`Error::ForeignGuard`], [`Error::UnknownSsrc`],
-    /// [`Error::TooManyStreams`]. The buffer is untouched then.
+    /// [`Error::TooManyStreams`]; with Cryptex, [`Error::UnknownExtensionForm`]. The buffer is untouched then.
     ///
     /// # Performance
     ///
@@ -90,7 +92,8 @@ impl Outbound {
         self.protect_rtcp(&self.domain().pin(), buffer, len)
     }
 
-    /// By how many octets protection makes an RTP packet longer: tag and MKI.
+    /// By how many octets protection makes an RTP packet longer: tag and MKI; with [`Cryptex`](crate::Cryptex) at most, since a packet with CSRCs and without
+    /// a header extension is given an empty one of 4 octets.
     #[must_use]
     pub fn rtp_overhead(&self) -> usize {
         info::overhead(&self.0, Protocol::Rtp)
@@ -104,16 +107,31 @@ impl Outbound {
 
     /// Makes `key` the current one, at once and for all streams, by one pointer swap. The one before is retired.
     ///
-    /// Rollover counters and SRTCP indices go on (P4, RFC 3711 3.3.1). The inbound direction is not touched (P2). The current master key given
-    /// again changes nothing (P5).
+    /// What becomes of rollover counters and SRTCP indices is what
+    /// [`SessionBuilder::outbound_roc_on_rekey`](crate::SessionBuilder::outbound_roc_on_rekey) said: unless told otherwise they go on (P4, RFC 3711 3.3.1).
+    /// The inbound direction is not touched (P2). The current master key given again changes nothing (P5), so a call that was refused may be made
+    /// again with the same key: where both directions were to be rekeyed and one was refused, repeat both.
     ///
     /// # Errors
     ///
     /// [`Error::WrongKeyLength`], [`Error::WrongSaltLength`], [`Error::WrongKeyAndSaltLength`]; [`Error::MkiLengthMismatch`],
-    /// [`Error::DuplicateMki`]; [`Error::TooManyRetired`] while a stalled reader holds up more than the domain's backlog. The key in use stays then.
+    /// [`Error::DuplicateMki`]; [`Error::TooManyRetired`] while a stalled reader holds up more than the domain's backlog; those of
+    /// [`Self::rekey_with`]. The key in use stays then.
     #[expect(clippy::needless_pass_by_value)] // Consumed on purpose: wiped when this returns.
     pub fn rekey(&self, key: MasterKey) -> Result<Rekeyed> {
-        self.0.rekey(&key)
+        self.0.rekey(&key, self.0.policy().outbound_roc)
+    }
+
+    /// [`Self::rekey`], and says what becomes of rollover counters and SRTCP indices this time: [`RocOnRekey::Keep`], or [`RocOnRekey::Reset`] for a
+    /// receiver that starts afresh with each key (RFC 4568 7.1.4). The first key of a context opens no other space, whatever is said.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rekey`]; [`Error::CannotProbe`]; with [`RocOnRekey::Reset`], [`Error::KeyUsedBefore`] for a key that this context has had before (its
+    /// indices would be sent again, P6), and [`Error::KeyHistoryFull`] if it has had more than 1024.
+    #[expect(clippy::needless_pass_by_value)] // As in `rekey`.
+    pub fn rekey_with(&self, key: MasterKey, roc: RocOnRekey) -> Result<Rekeyed> {
+        self.0.rekey(&key, roc)
     }
 
     /// Derives a key now, to be made the current one by [`Self::activate_staged_key`] later, without the cost of derivation: for a switch that both
@@ -133,9 +151,18 @@ impl Outbound {
     /// # Errors
     ///
     /// [`Error::NoStagedKey`]; [`Error::TooManyRetired`]; [`Error::DuplicateMki`] or [`Error::MkiLengthMismatch`] if keys added since it was staged
-    /// exclude it.
+    /// exclude it; those of [`Self::rekey_with`]. The key stays staged then.
     pub fn activate_staged_key(&self) -> Result<Rekeyed> {
-        self.0.activate_staged()
+        self.0.activate_staged(self.0.policy().outbound_roc)
+    }
+
+    /// Makes the staged key the current one, as [`Self::rekey_with`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::activate_staged_key`].
+    pub fn activate_staged_key_with(&self, roc: RocOnRekey) -> Result<Rekeyed> {
+        self.0.activate_staged(roc)
     }
 
     /// Adds a key beside the current one, up to 16 in all, to be chosen by [`Self::send_under`]: for peers that were given several master keys and
@@ -196,7 +223,7 @@ impl Outbound {
         self.0.add_stream(ssrc.into(), &Origin { srtp: Mark::cycle(roc.0), next_srtcp, ..Origin::START })
     }
 
-    /// Removes a stream. Its floor stays: indices up to its highest are never sent again in this context (P6).
+    /// Removes a stream. Its floor stays: indices up to its highest are never sent again in their index space (P6).
     ///
     /// # Errors
     ///
@@ -211,7 +238,7 @@ impl Outbound {
     ///
     /// [`Error::NoSuchStream`].
     pub fn roc(&self, ssrc: impl Into<Ssrc>) -> Result<Roc> {
-        info::roc(&self.0, ssrc.into())
+        self.0.roc(ssrc.into())
     }
 
     /// Moves a stream on to rollover counter `roc`.
@@ -220,8 +247,7 @@ impl Outbound {
     ///
     /// [`Error::NoSuchStream`]; [`Error::IndexBackward`].
     pub fn set_roc(&self, ssrc: impl Into<Ssrc>, roc: Roc) -> Result<()> {
-        let ssrc = ssrc.into();
-        self.0.live(ssrc, &self.domain().pin())?.set_roc(roc)
+        self.0.set_roc(ssrc.into(), roc)
     }
 
     /// A snapshot of every stream.
@@ -234,6 +260,12 @@ impl Outbound {
     #[must_use]
     pub fn refused(&self) -> RefusedCounts {
         self.0.refusals.snapshot()
+    }
+
+    /// Names this context: in events, and wherever else the program needs a name.
+    #[must_use]
+    pub fn id(&self) -> ContextId {
+        self.0.id()
     }
 
     /// The domain whose guards this context takes.

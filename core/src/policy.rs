@@ -1,26 +1,35 @@
 //! What a context is told when it is made, and keeps to.
 
+mod headers;
+
 use crate::crypto::profile::{CipherKind, Profile, Spec};
 use crate::error::{Error, Result};
-use crate::keys::{KeyLifetime, MAX_KEYS};
+use crate::keys::{KeyLifetime, Limits, MAX_KEYS};
 use crate::replay::WINDOWS;
+use crate::wire::cryptex::Cryptex;
+use crate::wire::extension::Selected;
+use core::time::Duration;
 
 /// How long packets in flight under replaced keys are still accepted (P3).
 ///
-/// It ends by [`end_grace`](crate::Inbound::end_grace), by one rekey more than it holds keys, and for a single stream after as many packets under the
-/// current key as [`Self::until_packets`] says, whichever is first.
+/// It ends by [`end_grace`](crate::Inbound::end_grace), by one rekey more than it holds keys, for each key by the deadline that [`Self::until_elapsed`]
+/// sets, and for a single stream after as many packets under the current key as [`Self::until_packets`] says, whichever is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grace {
     keys: usize,
     packets: Option<u16>,
+    deadline: Option<Duration>,
 }
 
 impl Grace {
     /// None: a replaced key is refused from the rekey on. For a key that is known to others.
-    pub const NONE: Self = Self { keys: 0, packets: None };
+    pub const NONE: Self = Self { keys: 0, packets: None, deadline: None };
 
-    /// The key replaced last. The default.
-    pub const LAST: Self = Self { keys: 1, packets: None };
+    /// The key replaced last.
+    pub const LAST: Self = Self { keys: 1, packets: None, deadline: None };
+
+    /// The two keys replaced last: a rekey that follows close upon another loses nothing.
+    pub const DEFAULT: Self = Self { keys: 2, packets: None, deadline: None };
 
     /// Up to `keys` replaced keys, 15 at most; one more rekey retires the oldest.
     ///
@@ -28,7 +37,7 @@ impl Grace {
     ///
     /// [`Error::BadGrace`].
     pub const fn keys(keys: usize) -> Result<Self> {
-        if keys < MAX_KEYS { Ok(Self { keys, packets: None }) } else { Err(Error::BadGrace) }
+        if keys < MAX_KEYS { Ok(Self { keys, packets: None, deadline: None }) } else { Err(Error::BadGrace) }
     }
 
     /// Ends it for a stream once `packets` packets of it were accepted under the current key: its sender has switched, and what comes under an older
@@ -36,6 +45,17 @@ impl Grace {
     #[must_use]
     pub const fn until_packets(self, packets: u16) -> Self {
         Self { packets: Some(packets), ..self }
+    }
+
+    /// Ends it for each key when `time` has passed since it was replaced, or shortly after: the domain's reclaimer sees to it, or else
+    /// [`Domain::reclaim`](crate::Domain::reclaim). The data path reads no clock.
+    #[must_use]
+    pub const fn until_elapsed(self, time: Duration) -> Self {
+        Self { deadline: Some(time), ..self }
+    }
+
+    pub(crate) const fn deadline(self) -> Option<Duration> {
+        self.deadline
     }
 
     pub(crate) const fn count(self) -> usize {
@@ -49,8 +69,28 @@ impl Grace {
 
 impl Default for Grace {
     fn default() -> Self {
-        Self::LAST
+        Self::DEFAULT
     }
+}
+
+/// What becomes of rollover counters, SRTCP indices and replay lists at a rekey (P4).
+///
+/// An *index space* of an SSRC is its highest index and its replay list, for SRTP and for SRTCP. Each key is in a space: in it, each index is
+/// accepted, or sent, once. Packets in flight under a key in grace are judged in that key's space, whatever the current one does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RocOnRekey {
+    /// The key joins the space of the current one: indices go on. This is what RFC 3711 asks (3.3.1: a rekey does not touch the rollover counter).
+    #[default]
+    Keep,
+    /// The key opens a space of its own: each stream begins afresh, at rollover counter 0 and SRTCP index 0, as peers do that follow RFC 4568 7.1.4
+    /// or make a new context for each key.
+    Reset,
+    /// Inbound only: each stream's first SRTP packet under the key that authenticates, with the counter that goes on or with 0, says what its sender
+    /// does. Where both say the same, they are the same from there on.
+    ///
+    /// The key has a space of its own, whose streams start where the first packet is found. SRTCP packets carry their index: in that
+    /// space they start wherever the peer does. Without authentication there is nothing to tell by, and the counter is kept.
+    Probe,
 }
 
 /// What to do about SSRCs nobody announced.
@@ -90,8 +130,15 @@ pub(crate) struct Policy {
     pub(crate) srtp_encrypted: bool,
     pub(crate) srtcp_encryption: SrtcpEncryption,
     pub(crate) grace: Grace,
+    pub(crate) inbound_roc: RocOnRekey,
+    pub(crate) outbound_roc: RocOnRekey,
     pub(crate) retransmission: bool,
-    pub(crate) lifetime: KeyLifetime,
+    pub(crate) limits: Limits,
+    /// Something is done to headers. Made by [`Self::check`].
+    pub(crate) changes_headers: bool,
+    /// Elements of header extensions that are encrypted.
+    pub(crate) elements: Selected,
+    pub(crate) cryptex: Cryptex,
 }
 
 impl Policy {
@@ -104,15 +151,21 @@ impl Policy {
             max_streams: 4096,
             srtp_encrypted: true,
             srtcp_encryption: SrtcpEncryption::Required,
-            grace: Grace::LAST,
+            grace: Grace::DEFAULT,
+            inbound_roc: RocOnRekey::Keep,
+            outbound_roc: RocOnRekey::Keep,
             retransmission: false,
-            lifetime: KeyLifetime::MAX,
+            limits: Limits { hard: KeyLifetime::MAX, soft: KeyLifetime::NONE },
+            changes_headers: false,
+            elements: Selected::NONE,
+            cryptex: Cryptex::Off,
         }
     }
 
     /// # Errors
     ///
-    /// [`Error::BadReplayWindow`], [`Error::BadStreamBound`], [`Error::BadKeyLifetime`].
+    /// [`Error::BadReplayWindow`], [`Error::BadStreamBound`], [`Error::BadKeyLifetime`], [`Error::CannotProbe`]; [`Error::BadExtensionId`],
+    /// [`Error::NoHeaderCipher`], [`Error::TwoHeaderCiphers`].
     pub(crate) fn check(self) -> Result<Self> {
         const MOST_STREAMS: usize = 1 << 24;
         if !WINDOWS.contains(&self.srtp_window) || !WINDOWS.contains(&self.srtcp_window) {
@@ -121,8 +174,11 @@ impl Policy {
         if !(1..=MOST_STREAMS).contains(&self.max_streams) {
             return Err(Error::BadStreamBound);
         }
-        self.lifetime.check()?;
-        Ok(self)
+        if self.outbound_roc == RocOnRekey::Probe {
+            return Err(Error::CannotProbe);
+        }
+        self.limits.hard.check()?;
+        Ok(Self { changes_headers: self.check_headers()?, ..self })
     }
 
     pub(crate) const fn is_authenticated(&self) -> bool {
@@ -131,7 +187,11 @@ impl Policy {
 
     /// Whether SRTCP leaves encrypted. Without a cipher it does not, and says so by its E flag.
     pub(crate) const fn encrypts_srtcp(&self) -> bool {
-        matches!(self.srtcp_encryption, SrtcpEncryption::Required) && !matches!(self.spec.cipher, CipherKind::Null)
+        matches!(self.srtcp_encryption, SrtcpEncryption::Required) && self.has_cipher()
+    }
+
+    const fn has_cipher(&self) -> bool {
+        !matches!(self.spec.cipher, CipherKind::Null)
     }
 
     /// An inbound context keeps a replay list for SRTCP; an outbound one gives the indices out.

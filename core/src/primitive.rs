@@ -12,7 +12,10 @@ pub(crate) mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 }
 
-/// A word that is no part of a model: in static memory, where it would live through all runs of one, or a number that decides nothing.
+/// Words in static memory. Never part of a model: they live through all runs of one.
+pub(crate) use core::sync::atomic::{AtomicBool as StaticBool, AtomicU8 as StaticU8, AtomicU64 as StaticU64};
+
+/// A number that decides nothing, and so is no part of a model.
 pub(crate) use core::sync::atomic::AtomicU64 as PlainU64;
 
 #[cfg(crossbeam_loom)]

@@ -3,17 +3,24 @@
 //! Nothing before the index is taken changes the buffer or any state (but for a stream that is added), and nothing after it can fail. An index
 //! is taken once, so no two packets leave under one key, SSRC and index (P6), unless the caller vouched for them to be the same.
 
+mod headers;
+
 use crate::buffer::Buffer;
-use crate::context::{Context, until_settled};
+use crate::context::Context;
 use crate::crypto::Frame;
+use crate::crypto::aes::BLOCK;
+use crate::crypto::many::TagJob;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::index::{Counter, PacketIndex, SrtcpIndex};
 use crate::kernels::{scrub_after_packet, scrubbed};
-use crate::keys::{KeyRing, SessionKeys};
+use crate::keys::{Held, SessionKeys};
+use crate::space::{Space, until_settled};
 use crate::stream::{Seat, Stream, Taken};
-use crate::wire::{Plain, Protocol, Shape};
+use crate::wire::{HeaderForm, MAX_PACKET_LEN, Plain, Protocol, Shape};
+use cipher::inout::InOutBuf;
 use core::ops::Range;
+use std::sync::Arc;
 
 /// Protects one packet; returns its new length.
 pub(crate) fn protect(
@@ -32,22 +39,29 @@ fn protect_unscrubbed(
     protocol: Protocol,
     buffer: &mut Buffer<'_>,
 ) -> Result<usize> {
-    let ready = until_settled(|| prepare(context, guard, protocol, buffer));
-    match ready {
-        Ok(ready) => Ok(ready.seal(protocol, buffer)),
-        Err(error) => {
-            context.refusals.count(error, guard);
-            Err(error)
-        }
-    }
+    let ready = ready(context, guard, protocol, buffer.packet(), buffer.packet().len(), buffer.room())?;
+    Ok(ready.seal(protocol, buffer))
+}
+
+/// Makes the packet ready that `head` begins and that is `len` octets long, for a buffer with room for `room` octets; counts a refusal.
+pub(crate) fn ready<'g>(
+    context: &'g Context,
+    guard: &'g Guard<'_>,
+    protocol: Protocol,
+    head: &[u8],
+    len: usize,
+    room: usize,
+) -> Result<Ready<'g>> {
+    until_settled(|| prepare(context, guard, protocol, head, len, room))
+        .inspect_err(|error| context.refusals.count(*error, guard))
 }
 
 /// A packet whose index is taken: it may be encrypted.
-struct Ready<'g> {
-    key: &'g SessionKeys,
-    frame: Frame,
+pub(crate) struct Ready<'g> {
+    pub(crate) key: &'g SessionKeys,
+    pub(crate) frame: Frame,
     shape: Shape,
-    body_end: usize,
+    pub(crate) body_end: usize,
 }
 
 /// All that can fail, and the taking of the index at its end.
@@ -55,17 +69,27 @@ fn prepare<'g>(
     context: &'g Context,
     guard: &'g Guard<'_>,
     protocol: Protocol,
-    buffer: &Buffer<'_>,
+    head: &[u8],
+    body_end: usize,
+    room: usize,
 ) -> Result<Ready<'g>> {
-    let packet = Plain::parse(protocol, buffer.packet())?;
-    let body_end = buffer.packet().len();
+    if body_end > MAX_PACKET_LEN {
+        return Err(Error::PacketTooLong);
+    }
+    let mut packet = Plain::parse(protocol, head)?;
+    let policy = context.policy();
+    let changes_header = policy.changes_headers && protocol == Protocol::Rtp;
+    let body_end = if changes_header { policy.plan_header(&mut packet, head, body_end)? } else { body_end };
     let ring = context.ring(guard)?;
-    let shape = ring.shape(context.policy().spec, protocol);
-    buffer.check_room(body_end + shape.overhead())?;
-    let key = ring.current()?;
+    let shape = ring.shape(policy.spec, protocol);
+    if body_end + shape.overhead() > room {
+        return Err(Error::OutputTooSmall);
+    }
+    let held = ring.current()?;
+    let key = &*held.key;
     key.budget(protocol).check()?;
 
-    let seat = context.seat(packet.ssrc, guard)?;
+    let seat = held.space.seat(packet.ssrc, guard)?;
     let (stream, key, frame) = match protocol {
         Protocol::Rtp => {
             let mark = seat.mark(protocol);
@@ -73,19 +97,22 @@ fn prepare<'g>(
             let again = context.policy().retransmission;
             let allowed = |error: Error| if again && error == Error::IndexReused { Ok(()) } else { Err(error) };
             seat.peek(protocol, index, mark).map_err(Error::to_sender).or_else(allowed)?;
-            let stream = context.admit(packet.ssrc, &seat, guard)?;
+            let stream = context.admit(held, packet.ssrc, &seat, guard)?;
             let track = stream.track(protocol);
-            track.spend(key, protocol)?;
+            if track.spend(key, protocol)? {
+                context.tell_near_limit(key, protocol);
+            }
             track.reserve(index).or_else(allowed).inspect_err(|_| track.count_refused())?;
-            let encrypted = context.policy().srtp_encrypted;
-            (stream, key, Frame::srtp(packet.ssrc, PacketIndex::from_estimate(index), packet.head, encrypted))
+            let index = PacketIndex::from_estimate(index);
+            let frame = Frame::srtp(packet.ssrc, index, packet.head, context.policy().srtp_encrypted);
+            (stream, key, frame.with_form(packet.form))
         }
         Protocol::Rtcp => {
             if let Seat::Empty(origin) = &seat {
                 origin.next_srtcp.index_for(key.id(), true)?;
             }
-            let stream = context.admit(packet.ssrc, &seat, guard)?;
-            let (key, index) = next_srtcp(context, guard, stream, ring)?;
+            let stream = context.admit(held, packet.ssrc, &seat, guard)?;
+            let (key, index) = next_srtcp(context, guard, stream, held)?;
             (stream, key, Frame::srtcp(packet.ssrc, index, packet.head, context.policy().encrypts_srtcp()))
         }
     };
@@ -94,40 +121,131 @@ fn prepare<'g>(
 }
 
 /// Takes the next SRTCP index, under the newest key: of two threads that see a rekey at different times, the one that is behind follows.
+///
+/// # Errors
+///
+/// [`Error::NoSuchStream`] if the newest key is in another space: the stream is to be looked up once more.
 fn next_srtcp<'g>(
     context: &'g Context,
     guard: &'g Guard<'_>,
     stream: &Stream,
-    mut ring: &'g KeyRing,
+    mut held: &'g Held<Space>,
 ) -> Result<(&'g SessionKeys, SrtcpIndex)> {
     let mut current = false;
     loop {
-        let key = ring.current()?;
-        stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)?;
-        match stream.take_srtcp_index(key.id(), current)? {
-            Taken::Index(index) => return Ok((key, index)),
-            Taken::KeyReplaced => {
-                let newer = context.ring(guard)?;
-                current = core::ptr::eq(newer, ring);
-                ring = newer;
+        let key = &*held.key;
+        // Asked first, so that a refusal costs the key no packet.
+        if stream.may_take_srtcp_index(key.id(), current)? {
+            if stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)? {
+                context.tell_near_limit(key, Protocol::Rtcp);
+            }
+            if let Taken::Index(index) = stream.take_srtcp_index(key.id(), current)? {
+                return Ok((key, index));
             }
         }
+        let newer = context.ring(guard)?.current()?;
+        if !Arc::ptr_eq(&newer.space, &held.space) {
+            return Err(Error::NoSuchStream);
+        }
+        current = newer.key.id() == key.id();
+        held = newer;
     }
 }
 
 impl Ready<'_> {
     fn seal(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> usize {
-        let suite = self.key.suite(protocol);
-        suite.crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
-
-        let trailer = self.shape.trailer(self.body_end);
+        let sealed = self.encrypt(protocol, buffer);
         let output = buffer.output();
-        put(output, trailer.word, self.frame.word());
-        put(output, trailer.mki, self.key.mki());
-        if let Some((protected, rest)) = output.split_at_mut_checked(self.body_end) {
-            let tag = trailer.tag.start - self.body_end..trailer.tag.end - self.body_end;
-            suite.tag(&self.frame, protected, rest.get_mut(tag).unwrap_or_default());
+        self.put_clear(output);
+        if !sealed {
+            let (protected, tag) = self.split(output);
+            self.key.suite(protocol).tag(&self.frame, protected, tag);
         }
+        self.len()
+    }
+
+    /// Encrypts the body; true if the tag, too, is written: a suite that can does both at once.
+    pub(crate) fn encrypt(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> bool {
+        if self.frame.form != HeaderForm::Clear {
+            return self.encrypt_with_header(buffer);
+        }
+        let suite = self.key.suite(protocol);
+        let (head, body, room) = buffer.parts(self.frame.head..self.body_end);
+        match suite.seal(&self.frame, head, body) {
+            Some(tag) => {
+                tag.write(self.tag_in(room));
+                true
+            }
+            None => {
+                suite.crypt(&self.frame, buffer.body(self.frame.head..self.body_end));
+                false
+            }
+        }
+    }
+
+    /// The place of the tag, in what is behind the body.
+    fn tag_in<'b>(&self, room: &'b mut [u8]) -> &'b mut [u8] {
+        let place = self.shape.trailer(self.body_end).tag;
+        room.get_mut(place.start - self.body_end..place.end - self.body_end).unwrap_or_default()
+    }
+
+    /// Encrypts an RTP payload that is two parts, one behind the other, into `output`, which is as long as both; true if the tag, too, is written
+    /// to its place in `room`.
+    pub(crate) fn encrypt_parts(
+        &self,
+        header: &[u8],
+        (first, rest): (&[u8], &[u8]),
+        output: &mut [u8],
+        room: &mut [u8],
+    ) -> bool {
+        let suite = self.key.suite(Protocol::Rtp);
+        if first.is_empty()
+            && let Ok(body) = InOutBuf::new(rest, output)
+            && let Some(tag) = suite.seal(&self.frame, header, body)
+        {
+            tag.write(self.tag_in(room));
+            return true;
+        }
+        // Up to where a block ends, the two meet in the output; from there on, it is straight from one to the other.
+        let meet = if first.is_empty() { 0 } else { first.len().next_multiple_of(BLOCK).min(output.len()) };
+        let (begin, end) = output.split_at_mut_checked(meet).unwrap_or_default();
+        for (to, from) in begin.iter_mut().zip(first.iter().chain(rest)) {
+            *to = *from;
+        }
+        if !begin.is_empty() {
+            suite.crypt(&self.frame, begin.into());
+        }
+        let rest = rest.get(meet - first.len()..).unwrap_or_default();
+        let blocks = u16::try_from(meet / BLOCK).unwrap_or(u16::MAX);
+        if let Ok(body) = InOutBuf::new(rest, end) {
+            suite.crypt_from(&self.frame, blocks, body);
+        }
+        false
+    }
+
+    /// Writes what of the trailer is in the clear.
+    pub(crate) fn put_clear(&self, output: &mut [u8]) {
+        let trailer = self.shape.trailer(self.body_end);
+        if let Some(word) = self.frame.word() {
+            put(output, trailer.word, &word);
+        }
+        put(output, trailer.mki, self.key.mki());
+    }
+
+    /// What is authenticated, and where the tag goes.
+    pub(crate) fn split<'b>(&self, output: &'b mut [u8]) -> (&'b mut [u8], &'b mut [u8]) {
+        let (protected, room) = output.split_at_mut_checked(self.body_end).unwrap_or_default();
+        (protected, self.tag_in(room))
+    }
+
+    /// What its tag is computed of, once it is encrypted.
+    pub(crate) fn tag_job<'a>(&'a self, protocol: Protocol, output: &'a [u8]) -> TagJob<'a> {
+        let protected = output.get(..self.body_end).unwrap_or_default();
+        TagJob { suite: self.key.suite(protocol), frame: &self.frame, protected }
+    }
+
+    /// Octets of the protected packet.
+    pub(crate) const fn len(&self) -> usize {
         self.body_end + self.shape.overhead()
     }
 }

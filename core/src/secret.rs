@@ -1,20 +1,26 @@
 //! Master keys on their way in.
 
 use crate::error::{Error, Result};
+use crate::kernels::Vaulted;
 use core::fmt;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 /// The longest MKI (the limit libsrtp and GStreamer share; RFC 3711 sets none).
 pub const MAX_MKI_LEN: usize = 128;
 
+/// The most SRTP packets under one master key (RFC 3711 9.2).
+pub(crate) const MAX_LIFETIME: u64 = 1 << 48;
+
 /// A master key with its master salt and, if keys are told apart by one, its MKI (RFC 3711 3.2.1).
 ///
-/// The secret octets live in one heap allocation that is wiped on drop. There is no way to read them back, and no `Clone`.
+/// The secret octets lie in memory of their own ([`KeyMemory`](crate::KeyMemory)), which is wiped on drop. There is no way to read them back, and no `Clone`.
 pub struct MasterKey {
-    material: Zeroizing<Box<[u8]>>,
+    material: Vaulted<[u8]>,
     /// Where the key ends, if the caller said so.
     key_len: Option<usize>,
     mki: Box<[u8]>,
+    /// The most packets of a protocol, if the key came with such a limit.
+    lifetime: Option<u64>,
 }
 
 impl MasterKey {
@@ -44,10 +50,24 @@ impl MasterKey {
         Ok(self)
     }
 
+    /// Limits the key to `packets` SRTP and as many SRTCP packets, 1 to 2^48: a lifetime that came with the key (RFC 3711 3.2.1, RFC 4568 6.1). What
+    /// [`SessionBuilder::key_lifetime`](crate::SessionBuilder::key_lifetime) says holds as well: the lower limit counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadKeyLifetime`].
+    pub fn with_lifetime(mut self, packets: u64) -> Result<Self> {
+        if packets == 0 || packets > MAX_LIFETIME {
+            return Err(Error::BadKeyLifetime);
+        }
+        self.lifetime = Some(packets);
+        Ok(self)
+    }
+
     fn collect(parts: &mut [&mut [u8]], key_len: Option<usize>) -> Self {
         let len = parts.iter().map(|part| part.len()).sum();
         // Sized up front: a growing vector would leave unwiped copies behind.
-        let mut material = Zeroizing::new(vec![0; len].into_boxed_slice());
+        let mut material = Vaulted::zeroed(len);
         let mut rest = &mut material[..];
         for part in parts {
             let (here, after) = rest.split_at_mut(part.len());
@@ -55,7 +75,7 @@ impl MasterKey {
             rest = after;
             part.zeroize();
         }
-        Self { material, key_len, mki: Box::default() }
+        Self { material, key_len, mki: Box::default(), lifetime: None }
     }
 
     /// The two parts, checked against a profile's lengths (octets).
@@ -74,8 +94,24 @@ impl MasterKey {
         Ok(self.material.split_at(key_len))
     }
 
+    /// Both parts, one behind the other.
+    pub(crate) fn material(&self) -> &[u8] {
+        &self.material
+    }
+
+    /// Another one of the same octets: for keys that signalling has to tell as well as to use.
+    pub(crate) fn duplicate(&self) -> Self {
+        let mut material = Vaulted::zeroed(self.material.len());
+        material.copy_from_slice(&self.material);
+        Self { material, key_len: self.key_len, mki: self.mki.clone(), lifetime: self.lifetime }
+    }
+
     pub(crate) fn mki(&self) -> &[u8] {
         &self.mki
+    }
+
+    pub(crate) const fn lifetime(&self) -> Option<u64> {
+        self.lifetime
     }
 }
 

@@ -7,9 +7,10 @@ use crate::error::Result;
 use crate::inbound::Inbound;
 use crate::keys::KeyLifetime;
 use crate::outbound::Outbound;
-use crate::policy::{Grace, NewStreams, Policy, SrtcpEncryption};
+use crate::policy::{Grace, NewStreams, Policy, RocOnRekey, SrtcpEncryption};
 use crate::secret::MasterKey;
-use std::sync::Arc;
+use crate::wire::cryptex::Cryptex;
+use crate::wire::extension::HeaderKeystream;
 
 /// Both directions with one peer. They share a profile and a policy, and nothing that changes: their keys, streams and indices live apart (P2).
 #[derive(Clone, Debug)]
@@ -79,23 +80,42 @@ impl SessionBuilder {
         self
     }
 
-    /// How many streams each direction holds at most, the floors of removed ones included: 1 to 2^24, 4096 unless said. A full table refuses, and never
-    /// evicts.
+    /// How many streams each direction holds at most in an index space, the floors of removed ones included: 1 to 2^24, 4096 unless said. A full table
+    /// refuses, and never evicts. There is one space, but for [`RocOnRekey::Reset`] and [`RocOnRekey::Probe`], where each key in use may have one.
     pub const fn max_streams(mut self, streams: usize) -> Self {
         self.policy.max_streams = streams;
         self
     }
 
-    /// How long replaced inbound keys are accepted; the last one unless said.
+    /// How long replaced inbound keys are accepted; the last two, without a deadline, unless said.
     pub const fn grace(mut self, grace: Grace) -> Self {
         self.policy.grace = grace;
+        self
+    }
+
+    /// What becomes of the peer's rollover counters and SRTCP indices at an inbound rekey; [`RocOnRekey::Keep`] unless said.
+    pub const fn inbound_roc_on_rekey(mut self, roc: RocOnRekey) -> Self {
+        self.policy.inbound_roc = roc;
+        self
+    }
+
+    /// What becomes of our rollover counters and SRTCP indices at an outbound rekey, [`RocOnRekey::Keep`] or [`RocOnRekey::Reset`]; `Keep` unless said.
+    pub const fn outbound_roc_on_rekey(mut self, roc: RocOnRekey) -> Self {
+        self.policy.outbound_roc = roc;
         self
     }
 
     /// How many packets a master key may protect, in each direction; what RFC 3711 9.2 allows unless said. Both ends should say the same: a
     /// receiver counts what it accepts, and stops by its own limit.
     pub const fn key_lifetime(mut self, lifetime: KeyLifetime) -> Self {
-        self.policy.lifetime = lifetime;
+        self.policy.limits.hard = lifetime;
+        self
+    }
+
+    /// Raises [`Event::KeyNearLimit`](crate::Event::KeyNearLimit) once no more than so many packets are left of a key's lifetime, less those that
+    /// streams have set aside: in time for a rekey. For each key and protocol once; a count of 0, as unless said, is no limit.
+    pub const fn key_soft_limit(mut self, left: KeyLifetime) -> Self {
+        self.policy.limits.soft = left;
         self
     }
 
@@ -108,6 +128,38 @@ impl SessionBuilder {
     /// Leaves SRTP payloads in the clear, both ways (`UNENCRYPTED_SRTP`, RFC 4568 6.3.2). They are authenticated still.
     pub const fn unencrypted_srtp(mut self) -> Self {
         self.policy.srtp_encrypted = false;
+        self
+    }
+
+    /// Encrypts the elements of RTP header extensions that have one of these ids, 1 to 255, both ways (RFC 6904, by `a=extmap` with
+    /// `urn:ietf:params:rtp-hdrext:encrypt`). Given again, further ids are added. None unless said.
+    ///
+    /// Extensions are of the one-byte or the two-byte form (RFC 8285 4.2, 4.3); any other has no elements, and stays in the clear, as ids and lengths do.
+    /// Elements are encrypted by AES-CM under a key of their own, whatever the profile, and whether or not payloads are. Where an element reaches past
+    /// the end of its extension, the packet is refused, sent or received, with [`Error::ElementOverrun`](crate::Error::ElementOverrun).
+    pub fn encrypted_header_extensions(mut self, ids: &[u8]) -> Self {
+        ids.iter().for_each(|id| self.policy.elements.add(*id));
+        self
+    }
+
+    /// Which keystream octets meet those of encrypted header extension elements; [`HeaderKeystream::Rfc6904`] unless said.
+    pub const fn header_extension_keystream(mut self, keystream: HeaderKeystream) -> Self {
+        self.policy.elements.keystream = keystream;
+        self
+    }
+
+    /// Whether CSRCs and header extensions are encrypted with payloads, both ways (Cryptex, RFC 9335; `a=cryptex`); [`Cryptex::Off`] unless said.
+    ///
+    /// Sent, a packet with CSRCs and without an extension gets an empty one, and grows by 4 octets; so does what the peer has of it once it is
+    /// unprotected. An extension that is neither of the one-byte form nor of the two-byte form with application bits of 0 is refused with
+    /// [`Error::UnknownExtensionForm`](crate::Error::UnknownExtensionForm). A session has either this or [`Self::encrypted_header_extensions`].
+    ///
+    /// # Performance
+    ///
+    /// Packets with nothing to hide cost what they do without it. Others are copied once where they go from one buffer to another; received by AES-GCM
+    /// and with CSRCs, they are hashed more slowly.
+    pub const fn cryptex(mut self, cryptex: Cryptex) -> Self {
+        self.policy.cryptex = cryptex;
         self
     }
 
@@ -126,10 +178,12 @@ impl SessionBuilder {
     /// # Errors
     ///
     /// [`Error::BadReplayWindow`](crate::Error::BadReplayWindow), [`Error::BadStreamBound`](crate::Error::BadStreamBound),
-    /// [`Error::BadKeyLifetime`](crate::Error::BadKeyLifetime); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
+    /// [`Error::BadKeyLifetime`](crate::Error::BadKeyLifetime), [`Error::CannotProbe`](crate::Error::CannotProbe),
+    /// [`Error::BadExtensionId`](crate::Error::BadExtensionId), [`Error::NoHeaderCipher`](crate::Error::NoHeaderCipher),
+    /// [`Error::TwoHeaderCiphers`](crate::Error::TwoHeaderCiphers); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
     pub fn build(self, domain: &Domain) -> Result<Session> {
         let inbound = Context::new(domain, self.policy, true, &self.inbound)?;
         let outbound = Context::new(domain, self.policy, false, self.outbound.as_slice())?;
-        Ok(Session { inbound: Inbound(Arc::new(inbound)), outbound: Outbound(Arc::new(outbound)) })
+        Ok(Session { inbound: Inbound(inbound), outbound: Outbound(outbound) })
     }
 }

@@ -20,8 +20,8 @@ use track::Track;
 pub use track::TrackInfo;
 
 use crate::error::{Error, Result};
+use crate::id::KeyId;
 use crate::index::{Counter, Roc, Ssrc};
-use crate::keys::KeyId;
 use crate::policy::Windows;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::wire::Protocol;
@@ -91,6 +91,11 @@ impl<'g> Seat<'g> {
             Self::Stream(stream) => Some(stream),
             Self::Empty(_) => None,
         }
+    }
+
+    /// The key that last authenticated a packet of the stream.
+    pub(crate) fn last_key(&self) -> KeyId {
+        self.stream().map_or(KeyId::NONE, Stream::last_key)
     }
 
     pub(crate) fn mark(&self, protocol: Protocol) -> Mark {
@@ -220,6 +225,15 @@ impl Stream {
     /// [`Error::IndexBackward`], [`Error::NoSuchStream`].
     pub(crate) fn set_roc(&self, roc: Roc) -> Result<()> {
         self.srtp.set_cycle(Counter::SRTP, roc.0)
+    }
+
+    /// Whether [`Self::take_srtcp_index`] would give one out now; not if a newer key has sent. Another thread may be faster.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::take_srtcp_index`].
+    pub(crate) fn may_take_srtcp_index(&self, key: KeyId, current: bool) -> Result<bool> {
+        Ok(self.next_srtcp.peek(key, current)?.is_some())
     }
 
     /// Gives out the next SRTCP index, to be sent under `key`; `current` as [`SrtcpSender::take`] has it.

@@ -11,7 +11,7 @@
 //! 3. Streams are added for authenticated or outgoing packets and by the control side, never for a packet that was merely received (P8), and never
 //!    more than the bound.
 
-use crate::epoch::{Domain, Guard, Slot, Slots};
+use crate::epoch::{Domain, DomainId, Guard, Single, Slot, Slots};
 use crate::error::{Error, Result};
 use crate::index::Ssrc;
 use crate::primitive::atomic::{AtomicUsize, Ordering};
@@ -24,9 +24,8 @@ use std::sync::Arc;
 const FIRST_LEN: usize = if cfg!(crossbeam_loom) { 2 } else { 8 };
 
 pub(crate) struct StreamTable {
-    domain: Domain,
-    /// The array in use: a single slot that is never empty.
-    root: Slots<Array>,
+    /// The array in use: never empty.
+    root: Single<Array>,
     /// Streams and floors held, or about to be.
     count: AtomicUsize,
     bound: usize,
@@ -37,8 +36,8 @@ pub(crate) struct StreamTable {
 struct Array {
     slots: Slots<Stream>,
     filled: AtomicUsize,
-    /// The array that takes this one's place, once there is one: a single slot.
-    next: Slots<Array>,
+    /// The array that takes this one's place, once there is one.
+    next: Single<Array>,
 }
 
 /// How a probe of an array ended.
@@ -54,14 +53,16 @@ impl StreamTable {
     /// An empty table for `bound` streams at most.
     pub(crate) fn new(domain: &Domain, bound: usize) -> Result<Self> {
         let table = Self {
-            domain: domain.clone(),
-            root: Slots::new(domain, 1),
+            root: Single::empty(domain.id()),
             count: AtomicUsize::new(0),
             bound,
             // The same in each run of a model.
             seed: if cfg!(crossbeam_loom) { 0 } else { RandomState::new().hash_one(0u8) },
         };
-        table.root.fill(0, Arc::new(Array::new(domain, FIRST_LEN)), &domain.pin()).map_err(|_| Error::ForeignGuard)?;
+        table
+            .root
+            .fill(0, Arc::new(Array::new(domain.id(), FIRST_LEN)), &domain.pin())
+            .map_err(|_| Error::ForeignGuard)?;
         Ok(table)
     }
 
@@ -155,7 +156,7 @@ impl StreamTable {
     #[cold]
     fn migrate(&self, from: &Array, guard: &Guard<'_>) -> Result<()> {
         if from.next.load(0, guard)?.value.is_none() {
-            let longer = Arc::new(Array::new(&self.domain, from.slots.len() * 2));
+            let longer = Arc::new(Array::new(self.root.domain(), from.slots.len() * 2));
             // If another thread was first, its array serves.
             drop(from.next.fill(0, longer, guard));
         }
@@ -179,8 +180,8 @@ impl StreamTable {
 }
 
 impl Array {
-    fn new(domain: &Domain, len: usize) -> Self {
-        Self { slots: Slots::new(domain, len), filled: AtomicUsize::new(0), next: Slots::new(domain, 1) }
+    fn new(domain: DomainId, len: usize) -> Self {
+        Self { slots: Slots::new(domain, len), filled: AtomicUsize::new(0), next: Single::empty(domain) }
     }
 
     fn is_full(&self) -> bool {

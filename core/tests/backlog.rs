@@ -1,9 +1,13 @@
 //! A stalled reader costs a bounded number of retired keys: beyond it a rekey is refused, until the reader moves on.
 
+#[path = "common/kernels.rs"]
+mod kernels;
+
 use keyflip::{Domain, Error, Grace, MasterKey, Profile, Session};
 use std::time::Duration;
 
 fn key(number: u8) -> MasterKey {
+    kernels::use_kernels_asked_for();
     MasterKey::take(&mut [number; 30])
 }
 

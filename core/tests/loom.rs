@@ -13,7 +13,7 @@
 
 #![cfg(crossbeam_loom)]
 
-use keyflip::model::{Direction, Published, ReplayList, Stream, Table, domain_freeing_at_once};
+use keyflip::model::{Direction, FreeSlots, Published, ReplayList, Stream, Table, domain_freeing_at_once};
 use keyflip::{Domain, Error};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -411,7 +411,7 @@ fn removal_beside_claims(claims: usize) {
         spawn(move || direction.claim(1, 4, &domain.pin()))
     };
     let handles = (0..claims).map(claim).collect();
-    direction.remove_stream(1).unwrap();
+    assert_eq!(direction.remove_stream(1, &domain.pin()), Ok(true));
     let outcomes = join(handles);
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
     let guard = domain.pin();
@@ -425,6 +425,62 @@ fn removal_beside_claims(claims: usize) {
 #[test]
 fn p05_a_claim_beside_a_removal_counts_once() {
     explore("a claim beside a removal", 1, || removal_beside_claims(1));
+}
+
+// ---- Probing.
+
+/// Two first packets under a probing key, of senders that contradict each other: the one goes on in cycle 2, the other begins afresh. Says in how
+/// many runs both were accepted.
+fn contradictions_accepted(name: &str, once: bool) -> usize {
+    let both = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&both);
+    explore(name, 1, move || {
+        const KEPT: u64 = 2 << 16 | 9;
+        let domain = Domain::without_reclaimer();
+        let direction = Arc::new(Direction::new(&domain).unwrap());
+        let other = {
+            let (domain, direction) = (domain.clone(), Arc::clone(&direction));
+            spawn(move || direction.probe(10, 2, KEPT, once, &domain.pin()))
+        };
+        let afresh = direction.probe(11, 0, KEPT, once, &domain.pin());
+        let kept = other.join().unwrap();
+        assert!(afresh.is_ok() || kept.is_ok(), "{afresh:?} {kept:?}");
+        counted.fetch_add((afresh.is_ok() && kept.is_ok()).into(), Ordering::Relaxed);
+        // What was decided holds.
+        let guard = domain.pin();
+        let next = [direction.probe(12, 0, KEPT, once, &guard), direction.probe(12, 2, KEPT, once, &guard)];
+        assert_eq!(next.iter().filter(|next| next.is_ok()).count(), 1, "{next:?}");
+        for (seq, cycle) in [(10, 2), (11, 0), (12, 0), (12, 2)] {
+            assert!(direction.probe(seq, cycle, KEPT, once, &guard).is_err(), "{seq} of cycle {cycle} once more");
+        }
+    });
+    both.load(Ordering::Relaxed)
+}
+
+/// 2 threads, 1 preemption.
+#[test]
+fn p04_of_two_decisions_about_a_stream_one_counts() {
+    assert_eq!(contradictions_accepted("two decisions", true), 0);
+    assert!(contradictions_accepted("two decisions, neither by comparison", false) > 0);
+}
+
+/// 2 threads, 1 preemption: the loser of a decision that is its own as well loses nothing.
+#[test]
+fn p04_packets_that_decide_alike_are_both_accepted_once() {
+    explore("one decision, two packets", 1, || {
+        const KEPT: u64 = 2 << 16 | 9;
+        let domain = Domain::without_reclaimer();
+        let direction = Arc::new(Direction::new(&domain).unwrap());
+        let other = {
+            let (domain, direction) = (domain.clone(), Arc::clone(&direction));
+            spawn(move || direction.probe(10, 2, KEPT, true, &domain.pin()))
+        };
+        assert_eq!(direction.probe(11, 2, KEPT, true, &domain.pin()), Ok(()));
+        assert_eq!(other.join().unwrap(), Ok(()));
+        for seq in [10, 11] {
+            assert_eq!(direction.probe(seq, 2, KEPT, true, &domain.pin()), Err(Error::Replayed));
+        }
+    });
 }
 
 // ---- SRTCP indices.
@@ -483,5 +539,70 @@ fn p05_an_srtcp_index_is_below_the_floor_or_not_given_out() {
         let (_, next) = stream.held().close();
         let given = join(handles).into_iter().filter_map(Result::ok).flatten();
         assert_eq!(given.map(|index| assert!(index < next)).count() as u64, next);
+    });
+}
+
+// ---- Slots for keys.
+
+/// Octets that loom watches, as many as there are slots.
+struct Slots(Vec<UnsafeCell<u64>>);
+
+// SAFETY: each is its owner's alone; that no two have it at once is what the models check.
+unsafe impl Sync for Slots {}
+
+impl Slots {
+    fn write(&self, slot: usize, value: u64) {
+        // SAFETY: the caller owns the slot; loom checks it.
+        self.0[slot].with_mut(|octets| unsafe { *octets = value });
+    }
+
+    fn read(&self, slot: usize) -> u64 {
+        // SAFETY: as above.
+        self.0[slot].with(|octets| unsafe { *octets })
+    }
+}
+
+/// 3 threads, no bound: two owners wipe their slots and give them back, while the one who takes slots takes what is there.
+#[test]
+fn a_slot_is_taken_as_its_last_owner_left_it() {
+    explore("slots taken while others are given back", UNBOUNDED, || {
+        let free = Arc::new(FreeSlots::all(2));
+        let slots = Arc::new(Slots((0..2).map(|_| UnsafeCell::new(0)).collect()));
+        let owner = |slot: usize| {
+            let (free, slots) = (Arc::clone(&free), Arc::clone(&slots));
+            slots.write(slot, 7);
+            spawn(move || {
+                assert_eq!(slots.read(slot), 7);
+                slots.write(slot, 0);
+                free.give_back(slot);
+            })
+        };
+        let handles = [free.take(), free.take()].map(|slot| owner(slot.unwrap())).into();
+        let taken: Vec<usize> = std::iter::from_fn(|| free.take()).collect();
+        for slot in &taken {
+            assert_eq!(slots.read(*slot), 0);
+            slots.write(*slot, 8);
+        }
+        join(handles);
+        assert!(taken.iter().all(|slot| slots.read(*slot) == 8));
+        assert_eq!(std::iter::from_fn(|| free.take()).count(), 2 - taken.len());
+    });
+}
+
+/// 2 threads, no bound: the last slots of two words.
+#[test]
+fn who_gives_back_the_last_slot_hears_that_all_are_free() {
+    const SLOTS: usize = 65;
+    explore("the last slots given back", UNBOUNDED, || {
+        let free = Arc::new(FreeSlots::all(SLOTS));
+        let taken: Vec<usize> = std::iter::from_fn(|| free.take()).collect();
+        assert_eq!(taken.len(), SLOTS);
+        assert!(taken[1..64].iter().all(|slot| !free.give_back(*slot)));
+        let other = {
+            let free = Arc::clone(&free);
+            spawn(move || free.give_back(0))
+        };
+        let here = free.give_back(64);
+        assert!(here | other.join().unwrap(), "nobody heard it");
     });
 }

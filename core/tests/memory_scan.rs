@@ -3,10 +3,14 @@
 //! The test starts itself once more as the process under test, and searches that process's memory from outside, all of it that can be read: heap, stacks
 //! of threads that sleep, static data, mapped files. It knows what to look for from computations of its own (`needles.rs`). Each scan also has
 //! to find what is there: the master key before the library took it, all that lives with a key while it is in use, the key that replaced it.
+//!
+//! As long as they live, from when the library has taken them, keys lie in mappings that the system keeps out of core dumps, and in no other.
 #![cfg(target_os = "linux")]
 
 #[path = "memory_scan/child.rs"]
 mod child;
+#[path = "common/kernels.rs"]
+mod kernels;
 #[path = "memory_scan/needles.rs"]
 mod needles;
 #[path = "memory_scan/scan.rs"]
@@ -148,7 +152,16 @@ fn missing<'n>(findings: &Findings, needles: &'n [Needle], lives: Lives) -> Vec<
     expected.filter(|(number, _)| !findings.contains_key(number)).map(|(_, needle)| needle.name.as_str()).collect()
 }
 
+/// What lies in a mapping that would be in a core dump.
+fn in_dumps(findings: &Findings) -> Findings {
+    let dumped = |places: &Vec<scan::Place>| places.iter().filter(|place| !place.undumped).cloned().collect();
+    let places = findings.iter().map(|(number, places)| (*number, dumped(places)));
+    places.filter(|(_, places): &(_, Vec<_>)| !places.is_empty()).collect()
+}
+
 fn check(scenario: Scenario) {
+    // The process under test does the same: what there is to be found depends on it.
+    kernels::use_kernels_asked_for();
     let mut random = rand_chacha::ChaCha12Rng::seed_from_u64(scenario as u64);
     let all: Vec<Keys> = Profile::ALL.into_iter().map(|profile| Keys::random(profile, &mut random)).collect();
     let mut process = Process::start();
@@ -168,13 +181,23 @@ fn check(scenario: Scenario) {
 
     process.await_phase("given");
     let given = process.scan(&old_windows);
-    assert_eq!(missing(&given, &old, Lives::InTheSource), [""; 0], "the scan finds master keys");
+    assert_eq!(missing(&given, &old, Lives::UntilUsed), [""; 0], "the scan finds master keys");
+    assert!(!in_dumps(&given).is_empty(), "the scan tells what is in dumps");
+    process.say("go on");
+
+    process.await_phase("taken");
+    let taken = process.scan(&old_windows);
+    assert_eq!(missing(&taken, &old, Lives::UntilUsed), [""; 0], "the scan finds master keys that the library took");
+    let report = process.describe(&in_dumps(&taken), &old).join("\n");
+    assert!(report.is_empty(), "{scenario:?}: in core dumps, of keys that wait to be used:\n{report}");
     process.say("go on");
 
     process.await_phase("in use");
     if scenario != Scenario::FailedConstruction {
         let in_use = process.scan(&old_windows);
         assert_eq!(missing(&in_use, &old, Lives::WithTheKey), [""; 0], "the scan finds keys in use");
+        let report = process.describe(&in_dumps(&in_use), &old).join("\n");
+        assert!(report.is_empty(), "{scenario:?}: in core dumps, of keys in use:\n{report}");
         let spread = in_use.into_iter().filter(|(number, _)| old[*number].lives != Lives::WithTheKey).collect();
         let report = process.describe(&spread, &old).join("\n");
         assert!(report.is_empty(), "{scenario:?}: beside what is needed while the key is in use:\n{report}");
@@ -189,6 +212,8 @@ fn check(scenario: Scenario) {
         let new: Vec<Needle> = all.iter().flat_map(|keys| keys.needles([2, 3])).collect();
         let found = process.scan(&Windows::of(&new));
         assert_eq!(missing(&found, &new, Lives::WithTheKey), [""; 0], "the scan finds the keys that came after");
+        let report = process.describe(&in_dumps(&found), &new).join("\n");
+        assert!(report.is_empty(), "{scenario:?}: in core dumps, of the keys that came after:\n{report}");
     }
     process.say("go on");
     assert!(process.child.wait().unwrap().success());

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use keyflip::{Error, Profile};
+use keyflip::{Domain, Error, Profile, RocOnRekey, Session};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -163,4 +163,40 @@ fn p01_readers_and_senders_allocate_at_a_streams_first_packet_only() {
             is_free(|| round_trip(after), "packets after a rekey");
         }
     }
+}
+
+#[test]
+fn a_stream_with_a_window_of_1024_takes_a_kibioctet_at_most() {
+    const STREAMS: u32 = 1000;
+    let pair = Pair::new(Profile::Aes128CmSha1_80);
+    let packets: Vec<_> = (0..STREAMS).map(|ssrc| pair.sealed(Protocol::Rtp, ssrc, 1)).collect();
+    let (_, held) = cost(|| packets.iter().for_each(|packet| drop(pair.open(Protocol::Rtp, packet))));
+    let each = held / i64::from(STREAMS);
+    assert!(each > 700 && each <= 1024, "{each} octets a stream");
+}
+
+#[test]
+fn p05_index_spaces_come_and_go_and_leave_nothing() {
+    const STREAMS: u32 = 20;
+    let domain = Domain::without_reclaimer();
+    let profile = Profile::NullSha1_80;
+    let key = |n: u8| Key::nth(profile, n, 0).master();
+    let receiver = Session::builder(profile).inbound(key(0)).build(&domain).unwrap();
+    let round = |n: u8| {
+        let roc = if n.is_multiple_of(40) { RocOnRekey::Reset } else { RocOnRekey::Probe };
+        receiver.inbound().rekey_with(key(n), roc).unwrap();
+        let sender = Session::builder(profile).outbound(key(n)).build(&domain).unwrap();
+        // Some stay silent.
+        for ssrc in (0..STREAMS).filter(|ssrc| ssrc % 3 != u32::from(n) % 3) {
+            let packet = seal(sender.outbound(), Protocol::Rtp, &rtp(ssrc, 1)).unwrap();
+            open(receiver.inbound(), Protocol::Rtp, &packet).unwrap();
+        }
+        drop(sender);
+        domain.reclaim();
+    };
+    (1..60).for_each(round);
+    let (_, held) = cost(|| (60..240).for_each(round));
+    // What is kept of each key to know it again; a round that is just silent may hold fewer streams.
+    assert!(held <= 8 * 1024 + 4096, "{held} octets more after three times as many rekeys");
+    assert_eq!(domain.stats().items_waiting, 0);
 }

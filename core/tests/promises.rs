@@ -248,7 +248,7 @@ fn p03_packets_in_flight_under_the_previous_key_are_accepted_until_grace_ends() 
     for profile in authenticated() {
         for mki_len in [0, 4] {
             for second_rekey in [false, true] {
-                let pair = Pair::with(profile, mki_len, |builder| builder);
+                let pair = Pair::with(profile, mki_len, grace(1));
                 pair.send(Protocol::Rtp, SSRC, 1);
                 let flying: Vec<_> = BOTH
                     .into_iter()
@@ -278,6 +278,23 @@ fn p03_packets_in_flight_under_the_previous_key_are_accepted_until_grace_ends() 
             }
         }
     }
+}
+
+#[test]
+fn p03_the_last_two_keys_are_in_grace_unless_said() {
+    let pair = Pair::new(Profile::AeadAes128Gcm);
+    let flying: Vec<_> = (0..4u8)
+        .map(|n| {
+            let packet = pair.sealed(Protocol::Rtp, SSRC, n.into());
+            rekey_both(&pair, n + 1);
+            packet
+        })
+        .collect();
+    assert_eq!(roles(pair.inbound()), [KeyRole::Current, KeyRole::InGrace, KeyRole::InGrace]);
+    let opened = |n: usize| pair.open(Protocol::Rtp, &flying[n]).map(drop);
+    assert_eq!((opened(0), opened(1)), (Err(Error::AuthenticationFailed), Err(Error::AuthenticationFailed)));
+    assert_eq!((opened(2), opened(3)), (Ok(()), Ok(())));
+    assert_eq!(Grace::default(), Grace::keys(2).unwrap());
 }
 
 #[test]
@@ -323,7 +340,7 @@ fn p03_one_more_rekey_than_the_grace_holds_retires_the_oldest() {
 #[test]
 fn p03_added_keys_are_no_grace_and_no_rekey_touches_them() {
     for mki_len in [0, 1] {
-        let pair = Pair::with(Profile::AeadAes128Gcm, mki_len, |builder| builder);
+        let pair = Pair::with(Profile::AeadAes128Gcm, mki_len, grace(1));
         let added: Vec<_> = (100..105).map(|n| pair.inbound().add_key(pair.key(n).master()).unwrap()).collect();
         for n in 1..10 {
             pair.inbound().rekey(pair.key(n).master()).unwrap();
@@ -916,6 +933,27 @@ fn p07_the_srtcp_index_passes_its_end_under_a_fresh_key_only() {
 }
 
 #[test]
+fn p07_a_refused_srtcp_packet_costs_the_key_nothing() {
+    // Few enough that a stream leases them one by one.
+    const PACKETS: u64 = 5;
+    let lifetime = KeyLifetime { srtcp_packets: PACKETS, ..KeyLifetime::MAX };
+    let pair = Pair::with(Profile::AeadAes128Gcm, 0, |builder| builder.key_lifetime(lifetime));
+    pair.outbound().add_stream(SSRC, Roc(0), 0x7fff_ffff).unwrap();
+    pair.send(Protocol::Rtcp, SSRC, 1);
+    let left = || pair.outbound().packets_left(pair.outbound().keys()[0].id).unwrap().srtcp_packets;
+    assert_eq!(left(), PACKETS - 1);
+    for _ in 0..PACKETS {
+        assert_eq!(seal(pair.outbound(), Protocol::Rtcp, &rtcp(SSRC, 2)), Err(Error::SrtcpIndexExhausted));
+        assert_eq!(left(), PACKETS - 1);
+    }
+    // Other streams have it still.
+    for number in 1..5 {
+        pair.send(Protocol::Rtcp, SSRC + 1, number);
+    }
+    assert_eq!(seal(pair.outbound(), Protocol::Rtcp, &rtcp(SSRC + 1, 5)), Err(Error::KeyExpired));
+}
+
+#[test]
 fn p07_a_receiver_takes_srtcp_around_the_end_of_the_index_in_any_order() {
     let pair = Pair::new(Profile::AeadAes128Gcm);
     pair.outbound().add_stream(SSRC, Roc(0), 0x7fff_fffd).unwrap();
@@ -963,7 +1001,7 @@ fn check_the_books(domain: &Domain, live: u64) {
 
 #[test]
 fn p09_every_key_is_counted_from_its_making_to_its_wiping() {
-    let pair = Pair::new(Profile::Aes128CmSha1_80);
+    let pair = Pair::with(Profile::Aes128CmSha1_80, 0, grace(1));
     let domain = &pair.domain;
     let books = || {
         let left = domain.reclaim();

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use keyflip::{Domain, Error, Profile, Result, Roc, Session, SessionBuilder};
+use keyflip::{Domain, Error, Grace, Profile, Result, Roc, RocOnRekey, Session, SessionBuilder};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -70,6 +70,57 @@ impl Model {
         })?;
         self.claim(estimate);
         Ok(estimate)
+    }
+}
+
+/// Index spaces as a receiver must have them: one model for each space and protocol.
+struct Spaces {
+    /// By space: RTP and RTCP.
+    models: Vec<[Model; 2]>,
+    /// By key: its space, and the spaces that it may go on from, newest first.
+    keys: Vec<(usize, Vec<usize>)>,
+}
+
+impl Spaces {
+    const WINDOW: u64 = 64;
+
+    fn new() -> Self {
+        Self { models: vec![Self::space()], keys: vec![(0, Vec::new())] }
+    }
+
+    fn space() -> [Model; 2] {
+        BOTH.map(|protocol| Model::new(protocol, Self::WINDOW))
+    }
+
+    fn rekey(&mut self, roc: RocOnRekey) {
+        let (space, probed) = self.keys[self.keys.len() - 1].clone();
+        let fresh = self.models.len();
+        self.keys.push(match roc {
+            RocOnRekey::Keep => (space, probed),
+            RocOnRekey::Reset => (fresh, Vec::new()),
+            RocOnRekey::Probe => (fresh, [vec![space], probed].concat()),
+        });
+        if roc != RocOnRekey::Keep {
+            self.models.push(Self::space());
+        }
+    }
+
+    /// A packet comes in that was protected at `index` under a key.
+    fn receive(&mut self, key: usize, grace: usize, protocol: Protocol, index: u64) -> bool {
+        if key + grace + 1 < self.keys.len() {
+            return false;
+        }
+        let (space, probed) = &self.keys[key];
+        let of = usize::from(protocol == Protocol::Rtcp);
+        let kept = probed.iter().map(|&space| &self.models[space][0]).find(|model| model.highest.is_some());
+        let model = &self.models[*space][of];
+        if let (None, Protocol::Rtp, Some(kept)) = (model.highest, protocol, kept)
+            && kept.estimate(index) == index
+        {
+            self.models[*space][0].claim(index);
+            return true;
+        }
+        self.models[*space][of].receive(index).is_ok()
     }
 }
 
@@ -295,7 +346,7 @@ proptest! {
 
     #[test]
     fn p03_packets_under_any_key_held_are_accepted_in_any_order(
-        profile in select(&Profile::ALL[..10]),
+        profile in select(&Profile::ALL[..12]),
         mki_len in select(vec![0usize, 1, 7]),
         keys in Just((0u8..16).collect::<Vec<_>>()).prop_shuffle(),
         held in 1usize..=16,
@@ -318,4 +369,96 @@ proptest! {
             prop_assert_eq!(open(receiver.inbound(), Protocol::Rtp, &packet), expected, "key {} of {}", by, held);
         }
     }
+
+    #[test]
+    fn p04_each_packet_is_judged_in_the_space_of_its_key(
+        grace_keys in 0usize..4,
+        steps in vec(
+            prop_oneof![
+                6 => (1u64..40, any::<bool>()).prop_map(|(gap, rtcp)| Step::Send(gap, rtcp)),
+                2 => (20_000u64..32_000).prop_map(|gap| Step::Send(gap, false)),
+                2 => (select(vec![RocOnRekey::Keep, RocOnRekey::Reset, RocOnRekey::Probe]), any::<bool>(), any::<bool>())
+                    .prop_map(|(roc, keeps, follows)| Step::Rekey(roc, keeps, follows)),
+                6 => (0usize..12).prop_map(Step::Deliver),
+                1 => (0usize..60).prop_map(Step::Deliver),
+            ],
+            1..160,
+        ),
+    ) {
+        let window = u32::try_from(Spaces::WINDOW).unwrap();
+        let grace = Grace::keys(grace_keys).unwrap();
+        let receiver = |builder: SessionBuilder| builder.replay_window(window).srtcp_replay_window(window).grace(grace);
+        let pair = Pair::differing(Profile::NullSha1_80, 0, |sender| sender, receiver);
+        let mut model = Spaces::new();
+        let mut sent: Vec<Sent> = Vec::new();
+        let (mut key, mut at, mut rtcp_at) = (0usize, 100u64, 0u64);
+        let (mut keys, mut to_come, mut afresh) = (0u8, Vec::new(), false);
+        for step in steps {
+            match step {
+                Step::Send(gap, rtcp) => {
+                    let (protocol, mut index) = if rtcp { (Protocol::Rtcp, rtcp_at) } else { (Protocol::Rtp, at + gap) };
+                    if !rtcp && std::mem::take(&mut afresh) {
+                        // Whatever its sequence number is.
+                        index = low16(index).into();
+                    }
+                    if rtcp { rtcp_at += 1 } else { at = index }
+                    let plain = plain(protocol, SSRC, low16(index));
+                    let packet = seal(pair.outbound(), protocol, &plain).unwrap();
+                    sent.push(Sent { key, protocol, index, plain, packet });
+                }
+                Step::Rekey(roc, keeps, follows) if keys < 250 => {
+                    keys += 1;
+                    pair.inbound().rekey_with(pair.key(keys).master(), roc).unwrap();
+                    model.rekey(roc);
+                    // The sender does as it was told, or, where the receiver is to find out, as it likes; it may come later.
+                    let keeps = match roc {
+                        RocOnRekey::Keep => true,
+                        RocOnRekey::Reset => false,
+                        RocOnRekey::Probe => keeps,
+                    };
+                    to_come.push((keys, keeps));
+                    if follows {
+                        for (n, keeps) in to_come.drain(..) {
+                            let roc = if keeps { RocOnRekey::Keep } else { RocOnRekey::Reset };
+                            pair.outbound().rekey_with(pair.key(n).master(), roc).unwrap();
+                            key = n.into();
+                            if !keeps {
+                                (afresh, rtcp_at) = (true, 0);
+                            }
+                        }
+                    }
+                }
+                Step::Deliver(back) if back < sent.len() => {
+                    let Sent { key, protocol, index, plain, packet } = &sent[sent.len() - 1 - back];
+                    let expected = model.receive(*key, grace_keys, *protocol, *index);
+                    let opened = pair.open(*protocol, packet);
+                    prop_assert_eq!(opened.is_ok(), expected, "key {} {:?} {}: {:?}", key, protocol, index, opened);
+                    if let Ok(opened) = opened {
+                        prop_assert_eq!(&opened, plain);
+                    }
+                }
+                Step::Rekey(..) | Step::Deliver(_) => {}
+            }
+        }
+    }
+}
+
+/// A packet that was protected under a key, at an index.
+struct Sent {
+    key: usize,
+    protocol: Protocol,
+    index: u64,
+    plain: Vec<u8>,
+    packet: Vec<u8>,
+}
+
+/// What happens to a stream and its keys.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A packet, so far ahead of the last; RTCP?
+    Send(u64, bool),
+    /// The receiver's rekey; does the sender keep its indices, and does it follow at once?
+    Rekey(RocOnRekey, bool, bool),
+    /// Of a packet sent so long ago, perhaps again.
+    Deliver(usize),
 }

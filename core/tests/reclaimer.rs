@@ -2,6 +2,9 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "common/kernels.rs"]
+mod kernels;
+
 use keyflip::{Domain, MasterKey, Profile, Session};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -35,6 +38,7 @@ fn key(number: u8) -> MasterKey {
 fn p09_the_reclaimer_wipes_without_help_sleeps_and_goes_with_its_domain() {
     /// More than a reader destroys as it unpins.
     const REKEYS: u64 = 200;
+    kernels::use_kernels_asked_for();
     let domain = Domain::new();
     let session = Session::builder(Profile::Aes128CmSha1_80).outbound(key(0)).build(&domain).unwrap();
     session.outbound().rekey(key(1)).unwrap();

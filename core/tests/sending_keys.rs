@@ -1,10 +1,14 @@
 //! Which key the sending direction uses, and when: staged keys, keys chosen by id, retransmission; and when a grace ends for one stream.
 
+#[path = "common/kernels.rs"]
+mod kernels;
+
 use keyflip::{Domain, Error, Grace, KeyRole, MasterKey, Outbound, Profile, Rekeyed, Session, SessionBuilder};
 
 const PROFILE: Profile = Profile::Aes128CmSha1_80;
 
 fn key(number: u8) -> MasterKey {
+    kernels::use_kernels_asked_for();
     MasterKey::take(&mut [number; 30])
 }
 

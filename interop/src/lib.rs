@@ -20,6 +20,7 @@
 //! | `AES_192_CM_HMAC_SHA1_80`, `_32`         | no       | no        | no           | no            |
 //! | `AES_256_CM_HMAC_SHA1_80`, `_32`         | yes      | yes       | yes          | yes           |
 //! | `AEAD_AES_128_GCM`, `AEAD_AES_256_GCM`   | yes      | yes       | yes          | yes           |
+//! | `AEAD_AES_128_GCM_8`, `AEAD_AES_256_GCM_8` | no     | no        | yes          | yes           |
 //! | `NULL_HMAC_SHA1_80`, `_32`               | no       | no        | yes          | yes           |
 //! | with an MKI ([`PeerKind::mki_support`])  | no       | no        | yes          | but for `_32` receivers |
 //! | rekeyed ([`PeerKind::rekey_support`])    | no       | no        | yes          | yes           |
@@ -32,7 +33,8 @@
 //!
 //! This file is the vocabulary, [`packets`] the input, [`traffic`] what is made of it, [`rtc`] and `libsrtp` the
 //! adapters. `tests/peers_agree.rs` holds the peers against each other, `tests/keyflip_peers.rs` Keyflip against them,
-//! and `gstreamer.sh` Keyflip's examples against GStreamer.
+//! and `gstreamer.sh` Keyflip's examples against GStreamer. `tests/dtls_keys.rs` keys both ends from one DTLS export;
+//! `sdes/` wrote the vectors of SDES.
 
 pub mod packets;
 pub mod rtc;
@@ -136,6 +138,10 @@ pub enum PeerProfile {
     AeadAes128Gcm,
     /// RFC 7714: AES-256 in GCM, 128-bit tags.
     AeadAes256Gcm,
+    /// libsrtp's own: AES-128 in GCM, 64-bit tags.
+    AeadAes128Gcm8,
+    /// libsrtp's own: AES-256 in GCM, 64-bit tags.
+    AeadAes256Gcm8,
     /// RFC 5764: no encryption, 80-bit tags. Keyed like AES-128 counter mode.
     NullSha1_80,
     /// RFC 5764: no encryption, 32-bit tags on SRTP, 80-bit tags on SRTCP. Keyed like AES-128 counter mode.
@@ -144,7 +150,7 @@ pub enum PeerProfile {
 
 impl PeerProfile {
     /// Every profile, whether or not a peer supports it.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Aes128CmSha1_80,
         Self::Aes128CmSha1_32,
         Self::Aes192CmSha1_80,
@@ -153,6 +159,8 @@ impl PeerProfile {
         Self::Aes256CmSha1_32,
         Self::AeadAes128Gcm,
         Self::AeadAes256Gcm,
+        Self::AeadAes128Gcm8,
+        Self::AeadAes256Gcm8,
         Self::NullSha1_80,
         Self::NullSha1_32,
     ];
@@ -170,6 +178,8 @@ impl PeerProfile {
             Self::Aes256CmSha1_32 => "AES_256_CM_HMAC_SHA1_32",
             Self::AeadAes128Gcm => "AEAD_AES_128_GCM",
             Self::AeadAes256Gcm => "AEAD_AES_256_GCM",
+            Self::AeadAes128Gcm8 => "AEAD_AES_128_GCM_8",
+            Self::AeadAes256Gcm8 => "AEAD_AES_256_GCM_8",
             Self::NullSha1_80 => "NULL_HMAC_SHA1_80",
             Self::NullSha1_32 => "NULL_HMAC_SHA1_32",
         }
@@ -181,10 +191,11 @@ impl PeerProfile {
             Self::Aes128CmSha1_80
             | Self::Aes128CmSha1_32
             | Self::AeadAes128Gcm
+            | Self::AeadAes128Gcm8
             | Self::NullSha1_80
             | Self::NullSha1_32 => 16,
             Self::Aes192CmSha1_80 | Self::Aes192CmSha1_32 => 24,
-            Self::Aes256CmSha1_80 | Self::Aes256CmSha1_32 | Self::AeadAes256Gcm => 32,
+            Self::Aes256CmSha1_80 | Self::Aes256CmSha1_32 | Self::AeadAes256Gcm | Self::AeadAes256Gcm8 => 32,
         }
     }
 
@@ -197,6 +208,7 @@ impl PeerProfile {
     pub fn tag_len(self, protocol: Protocol) -> usize {
         match (self, protocol) {
             (Self::AeadAes128Gcm | Self::AeadAes256Gcm, _) => 16,
+            (Self::AeadAes128Gcm8 | Self::AeadAes256Gcm8, _) => 8,
             // RFC 5764 section 4.1.2, RFC 6188 section 4: SRTCP keeps the 80-bit tag when SRTP has the short one.
             (
                 Self::Aes128CmSha1_32 | Self::Aes192CmSha1_32 | Self::Aes256CmSha1_32 | Self::NullSha1_32,
@@ -208,7 +220,7 @@ impl PeerProfile {
 
     /// Whether the cipher authenticates by itself, which moves the tag before the SRTCP index and the MKI.
     pub fn is_aead(self) -> bool {
-        matches!(self, Self::AeadAes128Gcm | Self::AeadAes256Gcm)
+        matches!(self, Self::AeadAes128Gcm | Self::AeadAes256Gcm | Self::AeadAes128Gcm8 | Self::AeadAes256Gcm8)
     }
 }
 
@@ -253,6 +265,8 @@ pub struct PeerConfig {
     pub direction: Direction,
     /// The replay window in packets: a multiple of 64, from 64 to 16384.
     pub window: usize,
+    /// The ids of the header extension elements that are encrypted (RFC 6904).
+    pub encrypted_ids: Vec<u8>,
 }
 
 impl PeerConfig {
@@ -261,13 +275,20 @@ impl PeerConfig {
 
     /// A session with these keys, no MKI, and a replay window of [`PeerConfig::WINDOW`] packets.
     pub fn new(profile: PeerProfile, key: &[u8], salt: &[u8], direction: Direction) -> Self {
-        Self { profile, key: key.to_vec(), salt: salt.to_vec(), mki: Vec::new(), direction, window: Self::WINDOW }
+        let (key, salt, mki, encrypted_ids) = (key.to_vec(), salt.to_vec(), Vec::new(), Vec::new());
+        Self { profile, key, salt, mki, direction, window: Self::WINDOW, encrypted_ids }
     }
 
     /// The same session with an MKI.
     #[must_use]
     pub fn with_mki(self, mki: &[u8]) -> Self {
         Self { mki: mki.to_vec(), ..self }
+    }
+
+    /// The same session with encrypted header extension elements.
+    #[must_use]
+    pub fn with_encrypted_ids(self, ids: &[u8]) -> Self {
+        Self { encrypted_ids: ids.to_vec(), ..self }
     }
 
     /// The same session from the other end.

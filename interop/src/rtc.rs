@@ -83,6 +83,7 @@ fn native(profile: PeerProfile) -> Result<ProtectionProfile, &'static str> {
         PeerProfile::AeadAes128Gcm => Ok(ProtectionProfile::AeadAes128Gcm),
         PeerProfile::AeadAes256Gcm => Ok(ProtectionProfile::AeadAes256Gcm),
         PeerProfile::Aes192CmSha1_80 | PeerProfile::Aes192CmSha1_32 => Err("rtc-srtp has no AES-192 profile"),
+        PeerProfile::AeadAes128Gcm8 | PeerProfile::AeadAes256Gcm8 => Err("rtc-srtp has no GCM tags of 8 octets"),
         PeerProfile::NullSha1_80 | PeerProfile::NullSha1_32 => Err("rtc-srtp has no NULL cipher profile"),
     }
 }
@@ -103,6 +104,9 @@ impl RtcPeer {
         let profile = native(config.profile)?;
         if !config.mki.is_empty() {
             return Err(NO_MKI.to_owned());
+        }
+        if !config.encrypted_ids.is_empty() {
+            return Err("rtc-srtp encrypts no header extensions".to_owned());
         }
         let provider = crypto::default_provider().map_err(|e| e.to_string())?;
         let context = Context::new(

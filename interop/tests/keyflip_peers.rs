@@ -29,6 +29,7 @@ impl Keyflip {
     /// Opens a session with settings of its own.
     fn open_as(config: &PeerConfig, settings: impl FnOnce(SessionBuilder) -> SessionBuilder) -> Self {
         let builder = settings(Session::builder(profile(config.profile)));
+        let builder = builder.encrypted_header_extensions(&config.encrypted_ids);
         let builder = builder.replay_window(u32::try_from(config.window).expect("a small number"));
         let builder = match config.direction {
             Direction::Send => builder.new_streams(NewStreams::ByCall).outbound(master_key(config)),
@@ -389,7 +390,7 @@ mod rtc {
 #[cfg(feature = "libsrtp")]
 mod libsrtp {
     use super::*;
-    use keyflip::SrtcpEncryption;
+    use keyflip::{HeaderKeystream, SrtcpEncryption};
     use keyflip_interop::packets::Extension;
 
     #[test]
@@ -400,9 +401,9 @@ mod libsrtp {
     #[test]
     fn keyflip_and_libsrtp_put_the_same_octets_on_the_wire() {
         // SRTCP under the NULL cipher is among them: both send it with the E flag clear.
-        assert_eq!(put_the_same_octets_on_the_wire(PeerKind::Libsrtp, 0), 16, "eight profiles, two protocols");
+        assert_eq!(put_the_same_octets_on_the_wire(PeerKind::Libsrtp, 0), 20, "ten profiles, two protocols");
         for mki_len in [1, 4, 128] {
-            assert_eq!(put_the_same_octets_on_the_wire(PeerKind::Libsrtp, mki_len), 16);
+            assert_eq!(put_the_same_octets_on_the_wire(PeerKind::Libsrtp, mki_len), 20);
         }
     }
 
@@ -571,6 +572,78 @@ mod libsrtp {
                 let packet = packets.rtp_with(SSRCS[0], seq, 0, Extension::ALL[len % 4], len);
                 assert_eq!(keyflip.protect_rtp(&packet), libsrtp.protect_rtp(&packet), "{profile}, {len} octets");
             }
+        }
+    }
+
+    /// An RTP packet whose extension, of the one-byte form, has this body.
+    fn with_elements(packets: &mut PacketGen, seq: u16, body: &[u8]) -> Vec<u8> {
+        let mut packet = packets.rtp_with(SSRCS[0], seq, 0, Extension::Absent, 100);
+        let header = 12 + 4 * usize::from(packet[0] & 0xf);
+        packet[0] |= 0x10;
+        let words = u8::try_from(body.len() / 4).expect("a short one");
+        packet.splice(header..header, [&[0xbe, 0xde, 0, words], body].concat());
+        packet
+    }
+
+    /// Profiles that libsrtp encrypts header extensions under.
+    fn header_ciphers() -> impl Iterator<Item = PeerProfile> {
+        let has_cipher = |profile: &PeerProfile| !profile.sdes_name().starts_with("NULL");
+        PeerProfile::ALL.into_iter().filter(|&profile| PeerKind::Libsrtp.supports(profile)).filter(has_cipher)
+    }
+
+    #[test]
+    fn rfc6904_keyflip_and_libsrtp_encrypt_the_same_elements_where_nothing_is_between_them() {
+        for profile in header_ciphers() {
+            let mut packets = packets_for(profile);
+            let config = packets.config(profile, Direction::Send).with_encrypted_ids(&[1, 3, 14]);
+            let (mut keyflip, mut libsrtp) =
+                (Keyflip::open(&config), PeerKind::Libsrtp.open(&config).expect("a sender"));
+            let receive = config.facing(Direction::Receive);
+            let (mut takes, mut taken) =
+                (Keyflip::open(&receive), PeerKind::Libsrtp.open(&receive).expect("a receiver"));
+            for seq in 0..200u16 {
+                // Elements one behind the other, and padding after the last.
+                let mut body = Vec::new();
+                for _ in 0..seq % 6 {
+                    let (id, data) = (packets.octets(1)[0] % 14 + 1, usize::from(packets.octets(1)[0] % 16) + 1);
+                    body.push(id << 4 | u8::try_from(data - 1).expect("at most 15"));
+                    body.extend(packets.octets(data));
+                }
+                body.resize(body.len().next_multiple_of(4), 0);
+                let plain = with_elements(&mut packets, seq, &body);
+                let ours = keyflip.protect_rtp(&plain).expect("protected");
+                let theirs = libsrtp.protect_rtp(&plain).expect("protected");
+                assert!(ours == theirs, "{profile}, packet {seq}");
+                assert!(takes.unprotect_rtp(&theirs).expect("authentic") == plain, "{profile}, packet {seq}");
+                assert!(taken.unprotect_rtp(&ours).expect("authentic") == plain, "{profile}, packet {seq}");
+            }
+        }
+    }
+
+    #[test]
+    fn rfc6904_padding_between_elements_is_where_libsrtp_departs_and_keyflip_follows_if_told() {
+        for profile in header_ciphers() {
+            let mut packets = packets_for(profile);
+            let config = packets.config(profile, Direction::Send).with_encrypted_ids(&[1, 3]);
+            let as_libsrtp = |builder: SessionBuilder| builder.header_extension_keystream(HeaderKeystream::Libsrtp);
+            let (mut told, mut rfc) = (Keyflip::open_as(&config, as_libsrtp), Keyflip::open(&config));
+            let mut libsrtp = PeerKind::Libsrtp.open(&config).expect("a sender");
+            let mut receiver = Keyflip::open_as(&config.facing(Direction::Receive), as_libsrtp);
+            let bodies: [&[u8]; 4] = [
+                &[0x10, 9, 0, 0, 0x31, 9, 9, 0],
+                &[0, 0, 0, 0x10, 9, 0x30, 9, 0],
+                &[0, 0x12, 1, 2, 3, 0, 0x30, 7],
+                &[0x10, 9, 0, 0x03, 1, 2, 3, 4, 0x30, 9, 0, 0],
+            ];
+            for (seq, body) in (0u16..).zip(bodies) {
+                let plain = with_elements(&mut packets, seq, body);
+                let theirs = libsrtp.protect_rtp(&plain).expect("protected");
+                assert!(told.protect_rtp(&plain).expect("protected") == theirs, "{profile}, {body:02x?}");
+                assert!(rfc.protect_rtp(&plain).expect("protected") != theirs, "{profile}, {body:02x?}");
+                assert!(receiver.unprotect_rtp(&theirs).expect("authentic") == plain, "{profile}, {body:02x?}");
+            }
+            let two_byte = packets.rtp_with(SSRCS[0], 9, 0, Extension::TwoByte, 10);
+            libsrtp.protect_rtp(&two_byte).expect_err("not its form");
         }
     }
 

@@ -163,6 +163,36 @@ mod libsrtp {
         assert!(error.contains("replay_old"), "{error}");
     }
 
+    /// RFC 3550 sections 5.1 and 6.4.1: the version is 2.
+    #[test]
+    fn libsrtp_does_not_look_at_the_version() {
+        let mut packets = PacketGen::new(12);
+        let config = packets.config(PeerProfile::Aes128CmSha1_80, Direction::Send);
+        let (mut sender, mut receiver) = session(PeerKind::Libsrtp, &config);
+        let (mut rtp, mut rtcp) = (packets.rtp(SSRC, 1, 0), packets.rtcp_of(Rtcp::Bye, SSRC));
+        for version in [0, 1, 3] {
+            (rtp[0], rtcp[0]) = (rtp[0] & 0x3F | version << 6, rtcp[0] & 0x3F | version << 6);
+            rtp[3] = version;
+            let wire = sender.protect_rtp(&rtp).expect("protected");
+            assert_eq!(receiver.unprotect_rtp(&wire).as_ref(), Ok(&rtp));
+            let wire = sender.protect_rtcp(&rtcp).expect("protected");
+            assert_eq!(receiver.unprotect_rtcp(&wire).as_ref(), Ok(&rtcp));
+        }
+    }
+
+    /// RFC 3711 section 3.3.1: an index of a source is used once, whatever its key.
+    #[test]
+    fn libsrtp_forgets_at_a_rekey_which_packets_were_sent() {
+        let mut packets = PacketGen::new(13);
+        let config = packets.config(PeerProfile::Aes128CmSha1_80, Direction::Send);
+        let (mut sender, _) = session(PeerKind::Libsrtp, &config);
+        let wire = [7, 8].map(|seq| packets.rtp(SSRC, seq, 0));
+        wire.iter().for_each(|packet| drop(sender.protect_rtp(packet).expect("protected")));
+        sender.protect_rtp(&wire[0]).expect_err("sent before");
+        sender.rekey(&packets.octets(16), &packets.octets(14), b"").expect("a rekey");
+        sender.protect_rtp(&wire[0]).expect("forgotten");
+    }
+
     #[test]
     fn libsrtp_refuses_to_set_what_it_would_not_apply() {
         let mut packets = PacketGen::new(6);

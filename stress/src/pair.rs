@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
-use keyflip::{Domain, Grace, Inbound, Outbound, Profile, Session, Ssrc};
+use keyflip::{Domain, Grace, Inbound, Outbound, Profile, RocOnRekey, Session, Ssrc};
 use rand_chacha::ChaCha8Rng;
 
 use crate::board::{Board, Promise};
@@ -94,6 +94,11 @@ impl Pair {
     ///
     /// The library refuses the key: the ends still understand each other then, and another turn may be tried.
     pub(crate) fn turn(&self, rng: &mut ChaCha8Rng) -> keyflip::Result<bool> {
+        self.turn_with(rng, RocOnRekey::Keep)
+    }
+
+    /// The same, where the receiver does with rollover counters as `roc` says. The sender keeps them.
+    pub(crate) fn turn_with(&self, rng: &mut ChaCha8Rng, roc: RocOnRekey) -> keyflip::Result<bool> {
         let mut half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
         // Relaxed: this thread alone changes it.
         let current = self.turned.load(Ordering::Relaxed);
@@ -106,7 +111,7 @@ impl Pair {
             key
         } else {
             let key = Material::random(self.profile, mki(next, self.mki_len), rng);
-            self.inbound.rekey(key.key()?)?;
+            self.inbound.rekey_with(key.key()?, roc)?;
             // Release: pairs with the Acquire in `is_behind` (invariant 5).
             self.received.store(next, Ordering::Release);
             key

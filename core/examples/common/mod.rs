@@ -1,6 +1,6 @@
 //! What the examples share and what is not about SRTP: arguments, hexadecimal, and recordings of packets.
 
-use keyflip::MasterKey;
+use keyflip::{Kind, MasterKey, classify};
 use std::collections::HashMap;
 use std::error::Error;
 use std::fs::File;
@@ -52,10 +52,9 @@ impl Destination {
     }
 }
 
-/// Which protocol a datagram is of, where both share a port (RFC 5761 4): no RTP payload type is used that would put the second octet into RTCP's
-/// range of packet types.
+/// Which protocol a datagram is of, where both share a port.
 pub(crate) fn protocol(datagram: &[u8]) -> Protocol {
-    if matches!(datagram.get(1), Some(192..=223)) { Protocol::Rtcp } else { Protocol::Rtp }
+    if classify(datagram) == Kind::Rtcp { Protocol::Rtcp } else { Protocol::Rtp }
 }
 
 /// Arguments of the form `--name value`.

@@ -4,6 +4,7 @@ use super::Frame;
 use super::aes::{Aes, BLOCK};
 use super::kdf::{Labels, Prf};
 use crate::error::{Error, Result};
+use crate::kernels::Engine;
 use cipher::inout::InOutBuf;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -15,35 +16,43 @@ const MAX_KEY_LEN: usize = 32;
 /// AES-CM under one session key and salt.
 pub(crate) struct AesCm {
     aes: Option<Aes>,
-    salt: [u8; SALT_LEN],
+    /// The session salt, with zeros after it.
+    salt: [u8; BLOCK],
 }
 
 impl AesCm {
-    pub(crate) const fn vacant() -> Self {
-        Self { aes: None, salt: [0; SALT_LEN] }
+    pub(crate) fn vacant(engine: Option<Engine>) -> Self {
+        Self { aes: Aes::vacant(engine), salt: [0; BLOCK] }
     }
 
     pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
-        derive_aes(&mut self.aes, prf, labels, key_len)?;
-        prf.derive(labels.salting, &mut self.salt);
+        self.derive_as(prf, (labels.encryption, key_len), (labels.salting, SALT_LEN))
+    }
+
+    /// Derives a key and a salt, each by its label and of its length.
+    pub(crate) fn derive_as(
+        &mut self,
+        prf: &Prf,
+        (key_label, key_len): (u8, usize),
+        (salt_label, salt_len): (u8, usize),
+    ) -> Result<()> {
+        let place = &mut self.aes;
+        with_session_key(prf, key_label, key_len, |key| Aes::expand_in(place, key))?;
+        prf.derive(salt_label, self.salt.get_mut(..salt_len).unwrap_or_default());
         Ok(())
     }
 
-    pub(crate) fn crypt(&self, frame: &Frame, body: InOutBuf<'_, '_, u8>) {
-        let iv = Zeroizing::new(self.iv(frame));
+    /// XORs `body` with the keystream, from its block `first` on.
+    pub(crate) fn crypt(&self, frame: &Frame, first: u16, body: InOutBuf<'_, '_, u8>) {
         if let Some(aes) = &self.aes {
-            aes.counter_mode_128(&iv, body);
+            aes.counter_mode(self.iv(frame, first), body);
         }
     }
 
-    /// `IV = (salt * 2^16) XOR (SSRC * 2^64) XOR (index * 2^16)`, as one 128-bit number.
-    fn iv(&self, frame: &Frame) -> [u8; BLOCK] {
-        let mut padded = Zeroizing::new([0u8; BLOCK]);
-        for (to, from) in padded.iter_mut().zip(&self.salt) {
-            *to = *from;
-        }
-        let per_packet = u128::from(frame.ssrc.0) << 64 | u128::from(frame.iv_index()) << 16;
-        (u128::from_be_bytes(*padded) ^ per_packet).to_be_bytes()
+    /// `IV = (salt * 2^16) XOR (SSRC * 2^64) XOR (index * 2^16)`, as one 128-bit number, of which the last 16 bits number the blocks.
+    fn iv(&self, frame: &Frame, first: u16) -> u128 {
+        let per_packet = u128::from(frame.ssrc.0) << 64 | u128::from(frame.iv_index()) << 16 | u128::from(first);
+        u128::from_be_bytes(self.salt) ^ per_packet
     }
 }
 
@@ -53,14 +62,19 @@ impl Drop for AesCm {
     }
 }
 
-/// Derives a session encryption key and expands it in its place.
+/// Derives a session encryption key for `work`, and wipes it.
 ///
 /// # Errors
 ///
-/// [`Error::WrongKeyLength`] if no AES has keys of `key_len` octets.
-pub(crate) fn derive_aes(place: &mut Option<Aes>, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
+/// [`Error::WrongKeyLength`] if no AES has keys of `key_len` octets; those of `work`.
+pub(crate) fn with_session_key(
+    prf: &Prf,
+    label: u8,
+    key_len: usize,
+    work: impl FnOnce(&[u8]) -> Result<()>,
+) -> Result<()> {
     let mut key = Zeroizing::new([0; MAX_KEY_LEN]);
     let key = key.get_mut(..key_len).ok_or(Error::WrongKeyLength)?;
-    prf.derive(labels.encryption, key);
-    Aes::expand_in(place, key)
+    prf.derive(label, key);
+    work(key)
 }

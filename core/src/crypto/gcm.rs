@@ -1,14 +1,17 @@
 //! AES-GCM (RFC 7714), taken apart: the keystream, and the tag over ciphertext.
 //!
-//! GHASH reads ciphertext, so a receiver can verify a packet before it changes one octet of it. That is why this is composed of `aes` and
-//! `ghash` and not taken as one call.
+//! GHASH reads ciphertext, so a receiver can verify a packet before it changes one octet of it. A sender does both at once. That is why this is
+//! composed, of kernels or of the crates `aes` and `ghash`, and not taken as one call.
 
+mod apart;
+
+use super::Frame;
 use super::aes::{Aes, BLOCK};
-use super::aes_cm::derive_aes;
+use super::aes_cm::with_session_key;
 use super::kdf::{Labels, Prf};
-use super::{Frame, MAX_TAG_LEN};
-use crate::error::Result;
-use crate::kernels::{scrub_after_derivation, scrubbed};
+use crate::error::{Error, Result};
+use crate::kernels::{Engine, GcmKey, on_scrubbed_stack};
+use crate::wire::HeaderForm;
 use cipher::inout::InOutBuf;
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
@@ -16,81 +19,120 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// Octets of a session salt of AES-GCM (RFC 7714 12).
 const SALT_LEN: usize = 12;
+/// Octets of a tag.
+pub(crate) const TAG_LEN: usize = BLOCK;
 
 /// AES-GCM under one session key and salt.
 pub(crate) struct AesGcm {
-    aes: Option<Aes>,
-    /// GHASH under `E(K, 0)`.
-    ghash: Option<GHash>,
-    salt: [u8; SALT_LEN],
+    keys: Option<Keys>,
+    /// The session salt, with zeros after it.
+    salt: [u8; BLOCK],
+}
+
+#[expect(clippy::large_enum_variant, reason = "secrets lie in one slot, and not on the heap behind a pointer")]
+enum Keys {
+    Kernel(GcmKey),
+    /// The crates, GHASH under `E(K, 0)`.
+    Portable {
+        aes: Aes,
+        ghash: GHash,
+    },
+}
+
+impl Keys {
+    /// As [`Aes::expand_in`].
+    fn expand_in(place: &mut Option<Self>, key: &[u8]) -> Result<()> {
+        match place {
+            Some(Self::Kernel(keys)) => keys.expand(key).ok_or(Error::WrongKeyLength),
+            _ => on_scrubbed_stack(|| {
+                let aes = Aes::portable(key)?;
+                let h = Zeroizing::new(aes.encrypt_block(0).to_be_bytes());
+                *place = Some(Self::Portable { aes, ghash: GHash::new((&*h).into()) });
+                Ok(())
+            }),
+        }
+    }
 }
 
 impl AesGcm {
-    pub(crate) const fn vacant() -> Self {
-        Self { aes: None, ghash: None, salt: [0; SALT_LEN] }
+    pub(crate) fn vacant(engine: Option<Engine>) -> Self {
+        Self { keys: engine.map(|engine| Keys::Kernel(GcmKey::vacant(engine))), salt: [0; BLOCK] }
     }
 
     pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
-        derive_aes(&mut self.aes, prf, labels, key_len)?;
-        self.key_ghash();
-        prf.derive(labels.salting, &mut self.salt);
+        let place = &mut self.keys;
+        with_session_key(prf, labels.encryption, key_len, |key| Keys::expand_in(place, key))?;
+        let (salt, _) = self.salt.split_at_mut(SALT_LEN);
+        prf.derive(labels.salting, salt);
         Ok(())
     }
 
-    /// Keys GHASH by the cipher, in its place (see [`Aes::expand_in`]).
-    fn key_ghash(&mut self) {
-        let (Some(aes), place) = (&self.aes, &mut self.ghash) else { return };
-        scrubbed(scrub_after_derivation, || {
-            let mut h = Zeroizing::new([0; BLOCK]);
-            aes.encrypt_block(&mut h);
-            *place = Some(GHash::new((&*h).into()));
-        });
+    /// A key that was not derived.
+    #[cfg(any(test, feature = "internals"))]
+    pub(crate) fn of_session_keys(key: &[u8], salt: [u8; SALT_LEN], engine: Option<Engine>) -> Result<Self> {
+        let mut gcm = Self::vacant(engine);
+        Keys::expand_in(&mut gcm.keys, key)?;
+        for (to, from) in gcm.salt.iter_mut().zip(salt) {
+            *to = from;
+        }
+        Ok(gcm)
     }
 
-    #[cfg(test)]
-    pub(crate) fn from_session_keys(key: &[u8], salt: [u8; SALT_LEN]) -> Self {
-        let mut gcm = Self { aes: Some(Aes::new(key).unwrap()), ghash: None, salt };
-        gcm.key_ghash();
-        gcm
+    /// XORs `body` with the keystream, from its block `first` on.
+    pub(crate) fn crypt(&self, frame: &Frame, first: u16, body: InOutBuf<'_, '_, u8>) {
+        let first = u32::from(first);
+        match &self.keys {
+            Some(Keys::Kernel(key)) => key.crypt(self.block(frame, 1 + first), body),
+            Some(Keys::Portable { aes, .. }) => aes.counter_mode(self.block(frame, 2 + first), body),
+            None => {}
+        }
     }
 
-    pub(crate) fn crypt(&self, frame: &Frame, body: InOutBuf<'_, '_, u8>) {
-        let block = self.counter_block(frame, 2);
-        if let Some(aes) = &self.aes {
-            aes.counter_mode_32(&block, body);
+    /// Encrypts the body behind `head`, and gives the tag.
+    pub(crate) fn seal(&self, frame: &Frame, head: &[u8], mut body: InOutBuf<'_, '_, u8>) -> [u8; TAG_LEN] {
+        match &self.keys {
+            Some(Keys::Kernel(key)) => key.seal(self.block(frame, 1), head, frame.word(), body),
+            Some(Keys::Portable { aes, ghash }) => {
+                aes.counter_mode(self.block(frame, 2), body.reborrow());
+                self.portable_tag(aes, ghash, frame, head, body.get_out())
+            }
+            None => [0; TAG_LEN],
         }
     }
 
     /// The tag of `protected`: head and body in the clear or encrypted, as the frame says.
     ///
     /// Additional data is the head, with SRTCP's word after it; all of a packet that is not encrypted (RFC 7714 8.2, 9.2, 9.3).
-    pub(crate) fn tag(&self, frame: &Frame, protected: &[u8], tag: &mut [u8; MAX_TAG_LEN]) {
-        let (Some(aes), Some(ghash)) = (&self.aes, &self.ghash) else { return };
+    pub(crate) fn tag(&self, frame: &Frame, protected: &[u8]) -> [u8; TAG_LEN] {
+        if let HeaderForm::Cryptex { csrcs: csrcs @ 1.. } = frame.form {
+            return self.tag_apart(frame, csrcs, protected);
+        }
         let head = if frame.encrypted { frame.head } else { protected.len() };
-        let (additional, ciphertext) = protected.split_at_checked(head).unwrap_or((protected, &[]));
-        let word = frame.word();
-        let mut hash = ghash.clone();
-        update_two(&mut hash, additional, word);
-        hash.update_padded(ciphertext);
-        let bits = |octets: usize| u128::from(octets as u64 * 8);
-        let lengths = bits(additional.len() + word.len()) << 64 | bits(ciphertext.len());
-        hash.update(&[lengths.to_be_bytes().into()]);
-        let hash = Zeroizing::new(<[u8; BLOCK]>::from(hash.finalize()));
-        let mut mask = self.counter_block(frame, 1);
-        aes.encrypt_block(&mut mask);
-        for (to, (hash, mask)) in tag.iter_mut().zip(hash.iter().zip(mask.iter())) {
-            *to = hash ^ mask;
+        let (head, ciphertext) = protected.split_at_checked(head).unwrap_or((protected, &[]));
+        match &self.keys {
+            Some(Keys::Kernel(key)) => key.tag(self.block(frame, 1), head, frame.word(), ciphertext),
+            Some(Keys::Portable { aes, ghash }) => self.portable_tag(aes, ghash, frame, head, ciphertext),
+            None => [0; TAG_LEN],
         }
     }
 
-    /// `IV || counter`, with `IV = (0 || SSRC || index) XOR salt`: 16, 32 and 48 bits (RFC 7714 8.1, 9.1).
-    fn counter_block(&self, frame: &Frame, counter: u32) -> Zeroizing<[u8; BLOCK]> {
-        let mut padded = Zeroizing::new([0u8; BLOCK]);
-        for (to, from) in padded.iter_mut().zip(&self.salt) {
-            *to = *from;
-        }
-        let per_packet = u128::from(frame.ssrc.0) << 80 | u128::from(frame.iv_index()) << 32 | u128::from(counter);
-        Zeroizing::new((u128::from_be_bytes(*padded) ^ per_packet).to_be_bytes())
+    fn portable_tag(&self, aes: &Aes, ghash: &GHash, frame: &Frame, head: &[u8], ciphertext: &[u8]) -> [u8; TAG_LEN] {
+        let word = frame.word();
+        let word = word.as_ref().map_or(&[][..], |word| word);
+        let mut hash = ghash.clone();
+        update_two(&mut hash, head, word);
+        hash.update_padded(ciphertext);
+        let bits = |octets: usize| u128::from(octets as u64 * 8);
+        let lengths = bits(head.len() + word.len()) << 64 | bits(ciphertext.len());
+        hash.update(&[lengths.to_be_bytes().into()]);
+        let hash = u128::from_be_bytes(hash.finalize().into());
+        (hash ^ aes.encrypt_block(self.block(frame, 1))).to_be_bytes()
+    }
+
+    /// `IV || count`, with `IV = (0 || SSRC || index) XOR salt`: 16, 32 and 48 bits (RFC 7714 8.1, 9.1). The count of 1 is that of the tag.
+    fn block(&self, frame: &Frame, count: u32) -> u128 {
+        let per_packet = u128::from(frame.ssrc.0) << 80 | u128::from(frame.iv_index()) << 32 | u128::from(count);
+        u128::from_be_bytes(self.salt) ^ per_packet
     }
 }
 

@@ -1,29 +1,32 @@
 //! The suites: what turns a body into ciphertext and a packet into a tag, written once for RTP and RTCP.
 //!
-//! 1. A [`Suite`] is immutable. It knows no stream, no index and no wire format; a [`Frame`] tells it what it needs of a packet.
+//! 1. A [`Suite`] is immutable, a view of [`Suites`]. It knows no stream, no index and no wire format; a [`Frame`] tells it what it needs of a packet.
 //! 2. Encryption and decryption are the same XOR with keystream ([`Suite::crypt`]), which cannot fail, and never checks: the tag over the
 //!    protected octets ([`Suite::tag`], [`Suite::verify`]) is a step of its own, so that a receiver can claim the index between the two.
-//! 3. Only [`Suite::verify`] makes an [`Authenticated`], and it is what a receiver must show to claim an index.
+//! 3. Only [`Suite::verify`], and its like for a tag computed before, [`tag::FullTag::verify`], make an [`Authenticated`], which a receiver must show to claim an index.
 
 pub(crate) mod aes;
 pub(crate) mod aes_cm;
 pub(crate) mod gcm;
+pub(crate) mod header;
 pub(crate) mod hmac;
 pub(crate) mod kdf;
+pub(crate) mod many;
 pub(crate) mod profile;
+mod suites;
+pub(crate) mod tag;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::index::{PacketIndex, SrtcpIndex, Ssrc};
-use crate::wire::Protocol;
 use crate::wire::rtcp::{WORD_LEN, Word};
+use crate::wire::{HeaderForm, Protocol};
 use aes_cm::AesCm;
 use cipher::inout::InOutBuf;
 use gcm::AesGcm;
 use hmac::HmacSha1;
-use kdf::{Labels, Prf};
-use profile::{CipherKind, Spec};
-use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use kdf::Labels;
+pub(crate) use suites::Suites;
+use tag::{FullTag, MAX_TAG_LEN};
 
 /// What a suite needs to know of a packet beside its octets.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,7 @@ pub(crate) struct Frame {
     /// Octets in the clear at the start.
     pub(crate) head: usize,
     pub(crate) encrypted: bool,
+    pub(crate) form: HeaderForm,
     pub(crate) suffix: Suffix,
 }
 
@@ -49,19 +53,23 @@ pub(crate) enum Suffix {
 impl Frame {
     pub(crate) const fn srtp(ssrc: Ssrc, index: PacketIndex, head: usize, encrypted: bool) -> Self {
         let suffix = Suffix::Roc(index.roc().0.to_be_bytes());
-        Self { ssrc, index: index.get(), head, encrypted, suffix }
+        Self { ssrc, index: index.get(), head, encrypted, form: HeaderForm::Clear, suffix }
+    }
+
+    pub(crate) const fn with_form(self, form: HeaderForm) -> Self {
+        Self { form, ..self }
     }
 
     pub(crate) const fn srtcp(ssrc: Ssrc, index: SrtcpIndex, head: usize, encrypted: bool) -> Self {
         let suffix = Suffix::Word(Word::new(index, encrypted).to_octets());
-        Self { ssrc, index: index.get(), head, encrypted, suffix }
+        Self { ssrc, index: index.get(), head, encrypted, form: HeaderForm::Clear, suffix }
     }
 
     /// SRTCP's word, as it is on the wire; nothing for SRTP.
-    pub(crate) const fn word(&self) -> &[u8] {
-        match &self.suffix {
-            Suffix::Roc(_) => &[],
-            Suffix::Word(word) => word,
+    pub(crate) const fn word(&self) -> Option<[u8; WORD_LEN]> {
+        match self.suffix {
+            Suffix::Roc(_) => None,
+            Suffix::Word(word) => Some(word),
         }
     }
 
@@ -88,87 +96,64 @@ impl Authenticated {
     }
 }
 
-/// The longest tag of any suite, before truncation.
-const MAX_TAG_LEN: usize = 20;
-
-/// The session keys of one protocol, made ready for use.
-pub(crate) enum Suite {
+/// The session keys of one protocol, made ready for use: a view into the slot that keeps them.
+#[derive(Clone, Copy)]
+pub(crate) enum Suite<'k> {
     /// NULL or AES-CM, with HMAC-SHA1.
-    Hmac { cipher: Option<AesCm>, mac: HmacSha1 },
+    Hmac { cipher: Option<&'k AesCm>, mac: &'k HmacSha1 },
     /// AES-GCM.
-    Gcm(AesGcm),
+    Gcm(&'k AesGcm),
     /// No cipher and no authentication.
     Unprotected,
 }
 
-impl Suite {
-    /// A suite of the profile's kind, with room for its keys but without them.
-    pub(crate) fn vacant(spec: Spec) -> Self {
-        match spec.cipher {
-            CipherKind::Null if spec.srtp_tag_len == 0 => Self::Unprotected,
-            CipherKind::Null => Self::Hmac { cipher: None, mac: HmacSha1::vacant() },
-            CipherKind::AesCm => Self::Hmac { cipher: Some(AesCm::vacant()), mac: HmacSha1::vacant() },
-            CipherKind::AesGcm => Self::Gcm(AesGcm::vacant()),
-        }
-    }
-
-    /// Derives the session keys into their places (RFC 3711 4.3).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::WrongKeyLength`] if no AES has keys of `key_len` octets.
-    pub(crate) fn derive(&mut self, prf: &Prf, labels: Labels, key_len: usize) -> Result<()> {
-        match self {
-            Self::Hmac { cipher, mac } => {
-                mac.derive(prf, labels);
-                cipher.as_mut().map_or(Ok(()), |cipher| cipher.derive(prf, labels, key_len))
-            }
-            Self::Gcm(gcm) => gcm.derive(prf, labels, key_len),
-            Self::Unprotected => Ok(()),
-        }
-    }
-
+impl Suite<'_> {
     /// Encrypts or decrypts a body.
     pub(crate) fn crypt(&self, frame: &Frame, body: InOutBuf<'_, '_, u8>) {
+        self.crypt_from(frame, 0, body);
+    }
+
+    /// Encrypts or decrypts a body from its block `first` on.
+    pub(crate) fn crypt_from(&self, frame: &Frame, first: u16, body: InOutBuf<'_, '_, u8>) {
         match self {
-            Self::Hmac { cipher: Some(cipher), .. } if frame.encrypted => cipher.crypt(frame, body),
-            Self::Gcm(gcm) if frame.encrypted => gcm.crypt(frame, body),
+            Self::Hmac { cipher: Some(cipher), .. } if frame.encrypted => cipher.crypt(frame, first, body),
+            Self::Gcm(gcm) if frame.encrypted => gcm.crypt(frame, first, body),
             _ => copy(body),
+        }
+    }
+
+    /// Encrypts a body behind `head` and computes its tag in one pass. `None`, and nothing is done, by a suite that takes two.
+    pub(crate) fn seal(&self, frame: &Frame, head: &[u8], body: InOutBuf<'_, '_, u8>) -> Option<FullTag> {
+        match self {
+            Self::Gcm(gcm) if frame.encrypted => Some(FullTag::of(&gcm.seal(frame, head, body))),
+            _ => None,
         }
     }
 
     /// Writes the tag over the protected octets, `head || body`, truncated to the length of `tag`.
     pub(crate) fn tag(&self, frame: &Frame, protected: &[u8], tag: &mut [u8]) {
-        let full = self.full_tag(frame, protected);
-        for (to, from) in tag.iter_mut().zip(full.iter()) {
-            *to = *from;
-        }
+        self.full_tag(frame, protected).write(tag);
     }
 
     /// Compares a tag, in constant time.
     ///
     /// # Errors
     ///
-    /// [`Error::AuthenticationFailed`].
+    /// [`Error::AuthenticationFailed`](crate::error::Error::AuthenticationFailed).
     pub(crate) fn verify(&self, frame: &Frame, protected: &[u8], tag: &[u8]) -> Result<Authenticated> {
-        let full = self.full_tag(frame, protected);
-        let expected = full.get(..tag.len()).ok_or(Error::AuthenticationFailed)?;
-        if bool::from(expected.ct_eq(tag)) {
-            Ok(Authenticated { index: frame.index })
-        } else {
-            Err(Error::AuthenticationFailed)
-        }
+        self.full_tag(frame, protected).verify(frame, tag)
     }
 
-    /// An expected tag is worth wiping: whoever finds it can forge the packet it was computed for.
-    fn full_tag(&self, frame: &Frame, protected: &[u8]) -> Zeroizing<[u8; MAX_TAG_LEN]> {
-        let mut tag = Zeroizing::new([0; MAX_TAG_LEN]);
+    fn full_tag(&self, frame: &Frame, protected: &[u8]) -> FullTag {
         match self {
-            Self::Hmac { mac, .. } => mac.compute(protected, frame.suffix, &mut tag),
-            Self::Gcm(gcm) => gcm.tag(frame, protected, &mut tag),
-            Self::Unprotected => {}
+            Self::Hmac { mac, .. } => {
+                let mut tag = [0; MAX_TAG_LEN];
+                mac.compute(protected, frame.suffix, &mut tag);
+                FullTag(tag)
+            }
+            Self::Gcm(gcm) => FullTag::of(&gcm.tag(frame, protected)),
+            Self::Unprotected => FullTag::of(&[]),
         }
-        tag
     }
 }
 

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-/// What protects the packets of a context, by the names of RFC 4568, 6188 and 7714.
+/// What protects the packets of a context, by the names of RFC 4568, 6188 and 7714, and by libsrtp's where no RFC has one.
 ///
 /// | profile | cipher | master key | master salt | SRTP tag | SRTCP tag |
 /// |---|---|---|---|---|---|
@@ -15,6 +15,8 @@ use core::str::FromStr;
 /// | `AES_256_CM_HMAC_SHA1_32` | AES-CM, 256 bits | 32 | 14 | 4 | 10 |
 /// | `AEAD_AES_128_GCM` | AES-GCM, 128 bits | 16 | 12 | 16 | 16 |
 /// | `AEAD_AES_256_GCM` | AES-GCM, 256 bits | 32 | 12 | 16 | 16 |
+/// | `AEAD_AES_128_GCM_8` | AES-GCM, 128 bits | 16 | 12 | 8 | 8 |
+/// | `AEAD_AES_256_GCM_8` | AES-GCM, 256 bits | 32 | 12 | 8 | 8 |
 /// | `NULL_HMAC_SHA1_80` | none | 16 | 14 | 10 | 10 |
 /// | `NULL_HMAC_SHA1_32` | none | 16 | 14 | 4 | 10 |
 /// | `NULL_NULL` | none | 16 | 14 | 0 | 0 |
@@ -39,6 +41,13 @@ pub enum Profile {
     AeadAes128Gcm,
     /// `AEAD_AES_256_GCM` (RFC 7714).
     AeadAes256Gcm,
+    /// `AEAD_AES_128_GCM_8`: [`Self::AeadAes128Gcm`] with the first 8 octets of its tag, in SRTP and SRTCP.
+    ///
+    /// libsrtp has it; RFC 7714 does not, since short tags of GCM are weaker than their length (NIST SP 800-38D C). No registry
+    /// names it, so neither SDES nor DTLS can negotiate it: both ends must be told.
+    AeadAes128Gcm8,
+    /// `AEAD_AES_256_GCM_8`: [`Self::AeadAes256Gcm`] with the first 8 octets of its tag; as [`Self::AeadAes128Gcm8`].
+    AeadAes256Gcm8,
     /// `NULL_HMAC_SHA1_80` (RFC 5764 4.1.2): authenticated, not encrypted.
     NullSha1_80,
     /// `NULL_HMAC_SHA1_32` (RFC 5764 4.1.2): authenticated, not encrypted.
@@ -71,8 +80,8 @@ const fn cm(name: &'static str, key_len: usize, srtp_tag_len: usize) -> Spec {
     Spec { name, cipher: CipherKind::AesCm, key_len, salt_len: 14, srtp_tag_len, srtcp_tag_len: 10 }
 }
 
-const fn gcm(name: &'static str, key_len: usize) -> Spec {
-    Spec { name, cipher: CipherKind::AesGcm, key_len, salt_len: 12, srtp_tag_len: 16, srtcp_tag_len: 16 }
+const fn gcm(name: &'static str, key_len: usize, tag_len: usize) -> Spec {
+    Spec { name, cipher: CipherKind::AesGcm, key_len, salt_len: 12, srtp_tag_len: tag_len, srtcp_tag_len: tag_len }
 }
 
 const fn null(name: &'static str, srtp_tag_len: usize, srtcp_tag_len: usize) -> Spec {
@@ -81,7 +90,7 @@ const fn null(name: &'static str, srtp_tag_len: usize, srtcp_tag_len: usize) -> 
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Aes128CmSha1_80,
         Self::Aes128CmSha1_32,
         Self::Aes192CmSha1_80,
@@ -90,6 +99,8 @@ impl Profile {
         Self::Aes256CmSha1_32,
         Self::AeadAes128Gcm,
         Self::AeadAes256Gcm,
+        Self::AeadAes128Gcm8,
+        Self::AeadAes256Gcm8,
         Self::NullSha1_80,
         Self::NullSha1_32,
         Self::NullWithoutAuthentication,
@@ -103,15 +114,17 @@ impl Profile {
             Self::Aes192CmSha1_32 => cm("AES_192_CM_HMAC_SHA1_32", 24, 4),
             Self::Aes256CmSha1_80 => cm("AES_256_CM_HMAC_SHA1_80", 32, 10),
             Self::Aes256CmSha1_32 => cm("AES_256_CM_HMAC_SHA1_32", 32, 4),
-            Self::AeadAes128Gcm => gcm("AEAD_AES_128_GCM", 16),
-            Self::AeadAes256Gcm => gcm("AEAD_AES_256_GCM", 32),
+            Self::AeadAes128Gcm => gcm("AEAD_AES_128_GCM", 16, 16),
+            Self::AeadAes256Gcm => gcm("AEAD_AES_256_GCM", 32, 16),
+            Self::AeadAes128Gcm8 => gcm("AEAD_AES_128_GCM_8", 16, 8),
+            Self::AeadAes256Gcm8 => gcm("AEAD_AES_256_GCM_8", 32, 8),
             Self::NullSha1_80 => null("NULL_HMAC_SHA1_80", 10, 10),
             Self::NullSha1_32 => null("NULL_HMAC_SHA1_32", 4, 10),
             Self::NullWithoutAuthentication => null("NULL_NULL", 0, 0),
         }
     }
 
-    /// The registered name.
+    /// The registered name; of a profile that no registry has, the one that is in use.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.spec().name

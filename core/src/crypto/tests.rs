@@ -1,8 +1,13 @@
 //! The known answers below the level of packets: keystreams, key derivation, HMAC, and packets given by their session keys.
 
 use super::aes::Aes;
+use super::header::HeaderCipher;
+use super::kdf::Prf;
+use super::profile::Profile;
 use super::*;
 use crate::index::{Roc, SeqNum};
+use crate::kernels::{Engine, Kernels};
+use crate::wire::extension::Selected;
 use crate::wire::{Protected, Shape};
 use serde::Deserialize;
 
@@ -44,8 +49,10 @@ fn check_keystreams(file: &str, count: usize) {
         let expected = vector.hex("keystream");
         let first = usize::try_from(vector.number("first_block")).unwrap() * 16;
         let mut stream = vec![0; first + expected.len()];
-        let iv: [u8; 16] = vector.hex("iv").try_into().unwrap();
-        Aes::new(&vector.hex("session_key")).unwrap().counter_mode_128(&iv, (&mut stream[..]).into());
+        let iv = u128::from_be_bytes(vector.hex("iv").try_into().unwrap());
+        let mut aes = Aes::vacant(Engine::of(Kernels::active()));
+        Aes::expand_in(&mut aes, &vector.hex("session_key")).unwrap();
+        aes.unwrap().counter_mode(iv, (&mut stream[..]).into());
         assert_eq!(stream[first..], expected, "{}", vector.id);
     }
 }
@@ -87,6 +94,29 @@ fn rfc6904_a_key_derivation() {
     check_derivations("rfc6904", 2);
 }
 
+/// The header's key comes of the master key that `a-header-key` has.
+#[test]
+fn rfc6904_a_header_extension() {
+    let master = vectors("rfc6904", "key_derivation", 2).swap_remove(0);
+    let vector = vectors("rfc6904", "header_extension_encryption", 1).swap_remove(0);
+    let mut selected = Selected::NONE;
+    for id in vector.fields["encrypted_extension_ids"].as_array().unwrap() {
+        selected.add(u8::try_from(id.as_u64().unwrap()).unwrap());
+    }
+    let (key, salt) = (master.hex("master_key"), master.hex("master_salt"));
+    let cipher = HeaderCipher::derive(&key, &salt, Profile::Aes128CmSha1_80.spec(), selected).unwrap();
+    let (plain, encrypted) = (vector.hex("extension_body"), vector.hex("encrypted_extension_body"));
+    let words = u8::try_from(plain.len() / 4).unwrap();
+    let ssrc = Ssrc(u32::from_be_bytes(vector.hex("ssrc").try_into().unwrap()));
+    let frame = Frame::srtp(ssrc, PacketIndex::from_estimate(vector.number("index")), 0, true);
+    let clear = [&[0x90; 12][..], &[0xbe, 0xde, 0, words]].concat();
+    let mut header = [&clear[..], &plain].concat();
+    cipher.crypt(&frame, &mut header);
+    assert_eq!(header, [&clear[..], &encrypted].concat());
+    cipher.crypt(&frame, &mut header);
+    assert_eq!(header, [clear, plain].concat());
+}
+
 #[test]
 fn rfc2202_hmac_sha1() {
     for vector in vectors("rfc2202", "hmac_sha1", 7) {
@@ -107,8 +137,10 @@ fn rfc2202_hmac_sha1() {
 /// Seals the plain packet of a vector that gives session keys, compares, and opens it again.
 fn check_gcm(vector: &Vector, protocol: Protocol) {
     let (plain, protected) = (vector.hex("plaintext"), vector.hex("protected"));
-    let gcm = AesGcm::from_session_keys(&vector.hex("session_key"), vector.hex("session_salt").try_into().unwrap());
-    let suite = Suite::Gcm(gcm);
+    let salt = vector.hex("session_salt").try_into().unwrap();
+    let engine = Engine::of(Kernels::active());
+    let gcm = AesGcm::of_session_keys(&vector.hex("session_key"), salt, engine).unwrap();
+    let suite = Suite::Gcm(&gcm);
     let shape = Shape { protocol, tag: 16, mki: 0, tag_first: true };
     let packet = Protected::parse(shape, &protected).unwrap();
     let encrypted = vector.fields["encrypted"].as_bool().unwrap();
@@ -143,4 +175,12 @@ fn rfc7714_16_srtp_packets() {
 #[test]
 fn rfc7714_17_srtcp_packets() {
     vectors("rfc7714", "srtcp", 4).iter().for_each(|vector| check_gcm(vector, Protocol::Rtcp));
+}
+
+/// Session keys of a profile, under a master key of one octet repeated.
+pub(crate) fn suites_of(profile: super::profile::Profile, octet: u8) -> Suites {
+    let spec = profile.spec();
+    let mut suites = Suites::vacant(spec);
+    suites.derive(&vec![octet; spec.key_len], &vec![octet; spec.salt_len], spec).unwrap();
+    suites
 }

@@ -1,6 +1,7 @@
 //! Domains, and the guards of their readers.
 
 use super::engine::Engine;
+use super::events::Events;
 use super::fork::{self, Whole};
 use super::guard::Guard;
 use super::readers::PinnedReader;
@@ -28,7 +29,7 @@ pub struct Domain(Arc<Inner>);
 
 /// Names a domain. Structures keep it instead of a handle, so that what waits in a domain's queue does not keep the domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct DomainId(u64);
+pub(crate) struct DomainId(u64);
 
 pub(super) struct Inner {
     id: DomainId,
@@ -196,12 +197,19 @@ impl Domain {
     /// Has `task` run at `at` or shortly after: by the reclaimer, which is started if need be, or else by [`Self::reclaim`].
     ///
     /// No guard and no lock is held then. A timer keeps neither its task nor the domain; it is cancelled by dropping the task.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what ends a grace in time calls it"))]
     pub(crate) fn schedule(&self, at: Instant, task: Weak<dyn Task>) {
         let _whole = Whole::begin();
-        let engine = self.0.engine();
-        engine.timers.add(at, task);
-        engine.ring();
+        self.0.engine().timers.add(at, task);
+        self.wake();
+    }
+
+    /// Has the reclaimer look at what there is to do.
+    pub(super) fn wake(&self) {
+        self.0.engine().ring();
+    }
+
+    pub(super) fn events(&self) -> &Events {
+        &self.0.engine().timers.events
     }
 
     /// # Errors
@@ -215,7 +223,7 @@ impl Domain {
         self.0.tally()
     }
 
-    pub(super) fn id(&self) -> DomainId {
+    pub(crate) fn id(&self) -> DomainId {
         self.0.id
     }
 

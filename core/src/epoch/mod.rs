@@ -27,6 +27,7 @@
 
 mod domain;
 mod engine;
+mod events;
 mod fork;
 mod guard;
 mod latency;
@@ -35,19 +36,21 @@ mod published;
 mod readers;
 mod reclaimer;
 mod record;
+mod registry;
 mod shelf;
 mod slots;
 mod tally;
 mod timers;
 
+pub(crate) use domain::DomainId;
 pub use domain::{Domain, SynchronizeError};
 pub(crate) use fork::Locked;
 pub use guard::Guard;
 pub use latency::LatencyHistogram;
 pub(crate) use published::Published;
 pub use readers::PinnedReader;
-pub(crate) use slots::{Slot, Slots};
+pub use registry::Registry;
+pub(crate) use slots::{Single, Slot, Slots};
 pub use tally::DomainStats;
 pub(crate) use tally::Tally;
-#[expect(unused_imports, reason = "what ends a grace in time implements it")]
 pub(crate) use timers::Task;

@@ -122,8 +122,6 @@ impl Engine {
 
     /// Runs the tasks that are due.
     pub(super) fn run_due(&self) {
-        // A task that a fork cut short would never be run in the child.
-        let _whole = Whole::begin();
         self.timers.run_due();
     }
 }

@@ -6,20 +6,31 @@
 //! A slot owns one strong count of the `Arc` it holds. Two arrays may hold the same value (while one is copied to the other): each
 //! owns a count of its own, and the value goes with the last.
 
-use super::domain::{Domain, DomainId};
+use super::domain::DomainId;
 use super::guard::Guard;
 use crate::error::{Error, Result};
 use crate::primitive::atomic::Ordering;
+use core::marker::PhantomData;
 use crossbeam_epoch::{Atomic, Shared};
 use std::sync::Arc;
 
 const FROZEN: usize = 1;
 
 /// An array of slots. `T` must be aligned to 2 octets at least: the lowest bit of a pointer says "frozen".
-pub(crate) struct Slots<T: Send + Sync + 'static> {
+pub(crate) struct Slots<T: Send + Sync + 'static, A: Room<T> = Box<[Atomic<T>]>> {
     domain: DomainId,
-    slots: Box<[Atomic<T>]>,
+    slots: A,
+    holds: PhantomData<T>,
 }
+
+/// One slot, without an allocation of its own.
+pub(crate) type Single<T> = Slots<T, [Atomic<T>; 1]>;
+
+/// What holds slots, a power of two of them.
+pub(crate) trait Room<T>: AsRef<[Atomic<T>]> + AsMut<[Atomic<T>]> {}
+
+impl<T> Room<T> for Box<[Atomic<T>]> {}
+impl<T> Room<T> for [Atomic<T>; 1] {}
 
 /// What a slot was seen to hold.
 #[derive(Debug)]
@@ -29,17 +40,31 @@ pub(crate) struct Slot<'g, T> {
 }
 
 impl<T: Send + Sync + 'static> Slots<T> {
-    const TAG_FITS: () = assert!(align_of::<T>() > FROZEN);
-
     /// Empty slots, `len` of them or as many as the next power of two.
-    pub(crate) fn new(domain: &Domain, len: usize) -> Self {
+    pub(crate) fn new(domain: DomainId, len: usize) -> Self {
         let () = Self::TAG_FITS;
         let len = len.next_power_of_two();
-        Self { domain: domain.id(), slots: (0..len).map(|_| Atomic::null()).collect() }
+        Self { domain, slots: (0..len).map(|_| Atomic::null()).collect(), holds: PhantomData }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
+    }
+}
+
+impl<T: Send + Sync + 'static> Single<T> {
+    /// An empty slot, at 0.
+    pub(crate) fn empty(domain: DomainId) -> Self {
+        let () = Self::TAG_FITS;
+        Self { domain, slots: [Atomic::null()], holds: PhantomData }
+    }
+}
+
+impl<T: Send + Sync + 'static, A: Room<T>> Slots<T, A> {
+    const TAG_FITS: () = assert!(align_of::<T>() > FROZEN);
+
+    pub(crate) const fn domain(&self) -> DomainId {
+        self.domain
     }
 
     /// The slot at `at`, modulo the length.
@@ -126,13 +151,14 @@ impl<T: Send + Sync + 'static> Slots<T> {
 
     fn slot(&self, at: usize) -> Result<&Atomic<T>> {
         // The length is a power of two, so the look-up cannot fail; the error keeps a panic off the data path.
-        self.slots.get(at & (self.slots.len() - 1)).ok_or(Error::TooManyStreams)
+        let slots = self.slots.as_ref();
+        slots.get(at & (slots.len() - 1)).ok_or(Error::TooManyStreams)
     }
 }
 
-impl<T: Send + Sync + 'static> Drop for Slots<T> {
+impl<T: Send + Sync + 'static, A: Room<T>> Drop for Slots<T, A> {
     fn drop(&mut self) {
-        for slot in &mut self.slots {
+        for slot in self.slots.as_mut() {
             let owned = core::mem::replace(slot, Atomic::null());
             // SAFETY: `&mut self`, and an array that was published is dropped by the collector only: no reader is left, so no guard is needed
             // to look at the pointer.
@@ -148,11 +174,12 @@ impl<T: Send + Sync + 'static> Drop for Slots<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::epoch::Domain;
 
     #[test]
     fn a_slot_is_filled_once() {
         let domain = Domain::without_reclaimer();
-        let slots = Slots::new(&domain, 4);
+        let slots = Slots::new(domain.id(), 4);
         let guard = domain.pin();
         assert!(slots.load(5, &guard).unwrap().value.is_none());
         assert_eq!(slots.fill(5, Arc::new(7u64), &guard), Ok(&7));
@@ -163,7 +190,7 @@ mod tests {
     #[test]
     fn a_frozen_slot_never_changes() {
         let domain = Domain::without_reclaimer();
-        let slots = Slots::new(&domain, 2);
+        let slots = Slots::new(domain.id(), 2);
         let guard = domain.pin();
         slots.fill(0, Arc::new(7u64), &guard).unwrap();
         assert_eq!(slots.freeze(0, &guard).unwrap(), Some(Arc::new(7)));
@@ -178,7 +205,7 @@ mod tests {
     fn every_count_is_given_back() {
         let domain = Domain::without_reclaimer();
         let (a, b) = (Arc::new(1u64), Arc::new(2u64));
-        let (from, to) = (Slots::new(&domain, 1), Slots::new(&domain, 1));
+        let (from, to) = (Slots::new(domain.id(), 1), Single::empty(domain.id()));
         {
             let guard = domain.pin();
             from.fill(0, Arc::clone(&a), &guard).unwrap();

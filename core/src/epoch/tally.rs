@@ -33,7 +33,7 @@ pub(super) struct Ticket {
 /// A snapshot of what a [`Domain`](crate::Domain) has retired and destroyed.
 ///
 /// Once no call is in progress, `keys_created == live keys + (keys_retired - keys_wiped) + keys_wiped`, each counted on
-/// its own (P9).
+/// its own (P9). What the keys lie in is another matter, and all domains': [`KeyMemory`](crate::KeyMemory).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DomainStats {

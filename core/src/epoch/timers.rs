@@ -5,11 +5,13 @@
 //!    meanwhile: a task that had begun in the parent would not be run in the child.
 //! 3. Timers of tasks that are gone take no more room than those of tasks that are not, but for a few.
 
+use super::events::Events;
+use super::fork::Whole;
 use core::cmp::Ordering;
 use core::panic::AssertUnwindSafe;
 use std::collections::BinaryHeap;
 use std::panic::catch_unwind;
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 /// What a timer does when its time has come.
@@ -26,8 +28,11 @@ struct Timer {
     task: Weak<dyn Task>,
 }
 
-/// The timers of a domain.
-pub(super) struct Timers(Mutex<Pending>);
+/// The timers of a domain, and its events: they are due at once.
+pub(super) struct Timers {
+    pending: Mutex<Pending>,
+    pub(super) events: Arc<Events>,
+}
 
 struct Pending {
     /// The earliest on top.
@@ -40,8 +45,9 @@ struct Pending {
 const FEW: usize = 64;
 
 impl Timers {
-    pub(super) const fn new() -> Self {
-        Self(Mutex::new(Pending { heap: BinaryHeap::new(), prune_at: FEW }))
+    pub(super) fn new() -> Self {
+        let pending = Mutex::new(Pending { heap: BinaryHeap::new(), prune_at: FEW });
+        Self { pending, events: Arc::new(Events::new()) }
     }
 
     pub(super) fn add(&self, at: Instant, task: Weak<dyn Task>) {
@@ -55,17 +61,24 @@ impl Timers {
 
     /// All of them, for a child's engine.
     pub(super) fn take(&self) -> Self {
-        let mut pending = self.lock();
-        Self(Mutex::new(Pending { heap: core::mem::take(&mut pending.heap), prune_at: pending.prune_at }))
+        let mut before = self.lock();
+        let pending = Pending { heap: core::mem::take(&mut before.heap), prune_at: before.prune_at };
+        Self { pending: Mutex::new(pending), events: Arc::clone(&self.events) }
     }
 
     /// When the next one is due.
     pub(super) fn next(&self) -> Option<Instant> {
+        if self.events.is_due() {
+            return Some(Instant::now());
+        }
         self.lock().heap.peek().map(|timer| timer.at)
     }
 
     /// Runs the tasks that are due at this moment. Those that they add have to wait for another call, however early they are due.
     pub(super) fn run_due(&self) {
+        self.events.deliver();
+        // A task that a fork cut short would never be run in the child.
+        let _whole = Whole::begin();
         for task in self.take_due() {
             let Some(task) = task.upgrade() else { continue };
             // The task is dropped in there as well: it may be the last to hold its context. The panic has been reported by its hook; whatever the
@@ -88,7 +101,7 @@ impl Timers {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pending> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -119,7 +132,7 @@ mod tests {
     use crate::epoch::Domain;
     use core::time::Duration;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, mpsc};
+    use std::sync::mpsc;
     use std::thread::ThreadId;
 
     /// A task that tells who ran it, then does what it was given.

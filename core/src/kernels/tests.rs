@@ -1,12 +1,15 @@
-//! How deep calls reach, seen by paint on the stack; and that places are wiped whole.
+//! How deep calls reach, seen by paint on the stack.
 
-use super::Wiped;
-use crate::{Domain, MasterKey, Profile, Roc, Session};
+use super::scrub::{CONSTRUCTION_DEPTH, DERIVATION_DEPTH, PACKET_DEPTH};
+use crate::crypto::Suites;
+use crate::crypto::aes::Aes;
+use crate::{Cryptex, Domain, MasterKey, Outgoing, Profile, Received, Roc, Session};
 use core::arch::asm;
-use core::mem::{MaybeUninit, size_of};
 
 /// Deeper than anything here reaches.
 const PAINTED: usize = 512 * 1024;
+/// The frame of who scrubs, and what aligning costs.
+const SLACK: usize = if cfg!(debug_assertions) { 2048 } else { 1024 };
 const PAINT: u64 = 0xa5c3_5a3c_a5c3_5a3c;
 
 /// What `work` wrote below the stack pointer: how deep, in octets, and how many octets above that it left as they were.
@@ -121,8 +124,6 @@ fn p10_no_packet_reaches_deeper_than_its_scrub() {
 /// Whether a scrub overwrites all of its depth, and how far beyond it writes, in octets.
 fn check_scrub<const DEPTH: usize>(scrub: unsafe fn()) {
     with_room(move || {
-        // Its frame, and what aligning costs.
-        const SLACK: usize = 1024;
         let (written, untouched) = reach(&mut || {
             // SAFETY: the thread has room, and the test asked for the feature.
             unsafe { scrub() };
@@ -147,21 +148,98 @@ fn p10_every_form_of_the_scrub_reaches_its_depth() {
     }
 }
 
+/// All groups are scrubbed from the same frame and equally deep, as single packets are.
 #[test]
-fn a_place_is_wiped_whole() {
-    #[expect(dead_code)]
-    enum Either {
-        Small(u8),
-        Large([u8; 64]),
-    }
-    let mut place = MaybeUninit::<Wiped<Either>>::uninit();
-    let octets = place.as_mut_ptr().cast::<u8>();
-    // SAFETY: within the place.
-    unsafe { octets.write_bytes(0xee, size_of::<Wiped<Either>>()) };
-    place.write(Wiped::new(Either::Small(0xee)));
-    // SAFETY: it was just written.
-    unsafe { place.assume_init_drop() };
-    // SAFETY: every octet was written, by the fill and by the wipe.
-    let left = unsafe { core::slice::from_raw_parts(octets, size_of::<Wiped<Either>>()) };
-    assert!(left.iter().all(|octet| *octet == 0), "{left:x?}");
+fn p10_no_group_of_packets_reaches_deeper_than_its_scrub() {
+    with_room(|| {
+        let domain = Domain::without_reclaimer();
+        let mut reached = Vec::new();
+        for profile in Profile::ALL {
+            let builder = Session::builder(profile).inbound(key(profile, 7)).outbound(key(profile, 7));
+            let session = builder.build(&domain).unwrap();
+            session.inbound().add_stream(0, Roc(0)).unwrap();
+            session.outbound().add_stream(0, Roc(0), 0).unwrap();
+            let mut guard = domain.pin();
+            let mut packets = vec![vec![0u8; 1200]; 64];
+            for (seq, packet) in (0u8..).zip(&mut packets) {
+                packet[..12].copy_from_slice(&[0x80, 0, 0, seq, 0, 0, 0, 0, 0, 0, 0, 0]);
+            }
+            let lens: Vec<usize> = (0..64).map(|at| 12 + at * 17).collect();
+            let mut outgoing: Vec<Outgoing<'_>> = (packets.iter_mut().zip(&lens))
+                .map(|(packet, len)| Outgoing::rtp(session.outbound(), packet, *len))
+                .collect();
+            let (protecting, _) = reach(&mut || crate::protect_batch(&mut guard, &mut outgoing));
+            let sealed: Vec<usize> = outgoing.iter().map(|packet| packet.result().unwrap()).collect();
+            let mut received: Vec<Received<'_>> = (packets.iter_mut().zip(sealed))
+                .map(|(packet, len)| Received::rtp(session.inbound(), &mut packet[..len]))
+                .collect();
+            let (unprotecting, _) = reach(&mut || crate::unprotect_batch(&mut guard, &mut received));
+            assert!(received.iter().all(|packet| packet.result().is_ok()));
+            reached.push((profile, protecting, unprotecting));
+        }
+        for (profile, protecting, unprotecting) in &reached {
+            let idle = reached.iter().find(|idle| !idle.0.is_authenticated()).unwrap();
+            assert_eq!((*protecting, *unprotecting), (idle.1, idle.2), "{profile}");
+        }
+    });
+}
+
+/// If the work reached deeper than the scrub before or after it, so would what is written.
+#[test]
+fn p10_no_derivation_reaches_deeper_than_its_scrubs() {
+    with_room(|| {
+        for profile in Profile::ALL {
+            let spec = profile.spec();
+            let (key, salt) = (vec![7; spec.key_len], vec![8; spec.salt_len]);
+            let within = |depth: usize, written: usize| {
+                assert!((depth..depth + SLACK).contains(&written), "{profile}: {written} of {depth}");
+            };
+            let mut schedule = None;
+            within(CONSTRUCTION_DEPTH, reach(&mut || Aes::expand_in(&mut schedule, &key).unwrap()).0);
+            let mut suites = Suites::vacant(spec);
+            within(DERIVATION_DEPTH, reach(&mut || suites.derive(&key, &salt, spec).unwrap()).0);
+        }
+    });
+}
+
+/// Fifteen CSRCs and an extension, by either way to encrypt headers.
+#[test]
+fn p10_no_packet_whose_header_is_encrypted_reaches_deeper_than_its_scrub() {
+    with_room(|| {
+        let domain = Domain::without_reclaimer();
+        let csrcs = [5; 60];
+        let header =
+            |seq| [&[0x9f, 0, 0, seq, 0, 0, 0, 0, 0, 0, 0, 0][..], &csrcs, &[0xbe, 0xde, 0, 1, 0x12, 1, 2, 3]].concat();
+        for profile in Profile::ALL.into_iter().filter(|profile| !profile.name().starts_with("NULL")) {
+            for cryptex in [true, false] {
+                let builder = Session::builder(profile).inbound(key(profile, 7)).outbound(key(profile, 7));
+                let builder = if cryptex {
+                    builder.cryptex(Cryptex::Required)
+                } else {
+                    builder.encrypted_header_extensions(&[1])
+                };
+                let session = builder.build(&domain).unwrap();
+                let guard = domain.pin();
+                for seq in 0..3 {
+                    let mut packet = [&header(seq)[..], &[6; 1100]].concat();
+                    let len = packet.len();
+                    packet.resize(len + 20, 0);
+                    let mut sealed = 0;
+                    let (protecting, _) =
+                        reach(&mut || sealed = session.outbound().protect_rtp(&guard, &mut packet, len).unwrap());
+                    let mut forged = packet.clone();
+                    forged[80] ^= 1;
+                    let (refusing, _) =
+                        reach(&mut || assert!(session.inbound().unprotect_rtp(&guard, &mut forged[..sealed]).is_err()));
+                    let (unprotecting, _) = reach(&mut || {
+                        assert_eq!(session.inbound().unprotect_rtp(&guard, &mut packet[..sealed]).unwrap().len(), len);
+                    });
+                    for written in [protecting, refusing, unprotecting] {
+                        let depths = PACKET_DEPTH..PACKET_DEPTH + SLACK;
+                        assert!(seq == 0 || depths.contains(&written), "{profile}, Cryptex {cryptex}: {written}");
+                    }
+                }
+            }
+        }
+    });
 }

@@ -18,9 +18,19 @@ impl Mark {
         Self(cycle as u64)
     }
 
+    /// No packet yet, and nobody has said where the first one is expected.
+    pub(crate) const fn is_undecided(self) -> bool {
+        self.opened().0 == 0
+    }
+
     /// This index is the highest so far.
     pub(crate) const fn index(index: u64) -> Self {
         Self(Self::SEEN | index)
+    }
+
+    /// The word itself: it differs from that of any other state.
+    pub(crate) const fn word(self) -> u64 {
+        self.0
     }
 
     pub(crate) const fn highest(self) -> Option<u64> {

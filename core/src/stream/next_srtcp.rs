@@ -8,8 +8,8 @@
 //! 3. On the wire the index wraps only between two keys. With 2 there is no index that one key sends twice.
 
 use crate::error::{Error, Result};
+use crate::id::KeyId;
 use crate::index::SrtcpIndex;
-use crate::keys::KeyId;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 
 /// A value of the word.
@@ -90,6 +90,23 @@ impl SrtcpSender {
         Self(AtomicU64::new(next.0))
     }
 
+    /// What [`Self::take`] would give out now. `None` if a newer key has sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::take`].
+    pub(crate) fn peek(&self, key: KeyId, current: bool) -> Result<Option<SrtcpIndex>> {
+        // Relaxed: a hint. `take` decides.
+        Self::next(self.0.load(Ordering::Relaxed), key, current)
+    }
+
+    fn next(seen: u64, key: KeyId, current: bool) -> Result<Option<SrtcpIndex>> {
+        if seen & NextSrtcp::CLOSED != 0 {
+            return Err(Error::NoSuchStream);
+        }
+        NextSrtcp(seen).index_for(key, current)
+    }
+
     /// Gives out the next index to be sent under `key`. `current` says that `key` is known to be the newest, whatever its id looks like.
     ///
     /// # Errors
@@ -99,10 +116,7 @@ impl SrtcpSender {
         // Relaxed: tried again if it has changed.
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
-            if seen & NextSrtcp::CLOSED != 0 {
-                return Err(Error::NoSuchStream);
-            }
-            let Some(index) = NextSrtcp(seen).index_for(key, current)? else { return Ok(Taken::KeyReplaced) };
+            let Some(index) = Self::next(seen, key, current)? else { return Ok(Taken::KeyReplaced) };
             let after = NextSrtcp::new(index.get() + 1, key.0).0;
             // AcqRel on success: pairs with `close`. Relaxed on failure: tried again.
             match self.0.compare_exchange_weak(seen, after, Ordering::AcqRel, Ordering::Relaxed) {

@@ -77,6 +77,17 @@ impl Track {
         Ok(())
     }
 
+    /// Says where the indices of an undecided track are: at `mark`, that of a packet which was authenticated and is about to be claimed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`] if somebody else has said so, or the stream is being removed: it is to be looked at once more.
+    pub(crate) fn decide(&self, mark: Mark) -> Result<()> {
+        // AcqRel: as in `take`. Relaxed on failure: nothing is done then.
+        let decided = self.mark.compare_exchange(Mark::cycle(0).0, mark.0, Ordering::AcqRel, Ordering::Relaxed);
+        decided.map(drop).map_err(|_| Error::NoSuchStream)
+    }
+
     /// Moves on to cycle `cycle`, keeping the low bits of the highest index.
     pub(super) fn set_cycle(&self, counter: Counter, cycle: u32) -> Result<()> {
         let mut seen = self.mark();
@@ -107,25 +118,33 @@ impl Track {
 
     /// Counts one packet against the key's lifetime, from this stream's lease.
     ///
-    /// A lease is kept for the newest key seen only; packets under older ones (in grace) are counted one by one.
+    /// A lease is kept for the newest key seen only; packets under older ones (in grace) are counted one by one. True for the one packet with which
+    /// the key passes its soft limit.
     ///
     /// # Errors
     ///
     /// [`Error::KeyExpired`].
-    pub(crate) fn spend(&self, key: &SessionKeys, protocol: Protocol) -> Result<()> {
+    pub(crate) fn spend(&self, key: &SessionKeys, protocol: Protocol) -> Result<bool> {
         let id = key.id().0;
         // Relaxed throughout: a count of its own.
         let mut seen = self.lease.load(Ordering::Relaxed);
+        let mut passes_soft_limit = false;
         loop {
             let (holder, left) = (seen >> LEASE_BITS, seen & ((1 << LEASE_BITS) - 1));
             let budget = key.budget(protocol);
             if holder > id {
-                return budget.take_one().map(drop);
+                return Ok(passes_soft_limit | budget.take_one()?.passes_soft_limit);
             }
-            let fresh = if holder == id && left > 0 { 0 } else { budget.lease()? };
+            let fresh = if holder == id && left > 0 {
+                0
+            } else {
+                let lease = budget.lease()?;
+                passes_soft_limit |= lease.passes_soft_limit;
+                lease.packets
+            };
             let next = if fresh > 0 { id << LEASE_BITS | (fresh - 1) } else { seen - 1 };
             match self.lease.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(passes_soft_limit),
                 Err(now) => seen = now,
             }
             budget.give_back(fresh);

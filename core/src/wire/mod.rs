@@ -7,8 +7,10 @@
 //!             HMAC:  head | body | word | MKI | tag          AEAD:  head | body | tag | word | MKI      (SRTCP)
 //! ```
 //!
-//! `head` stays in the clear, `body` is encrypted, `word` is SRTCP's E flag and index.
+//! `head` stays in the clear (but for what `extension` and `cryptex` say), `body` is encrypted, `word` is SRTCP's E flag and index.
 
+pub(crate) mod cryptex;
+pub(crate) mod extension;
 pub(crate) mod rtcp;
 pub(crate) mod rtp;
 
@@ -21,7 +23,7 @@ pub const MAX_PACKET_LEN: usize = 1 << 20;
 
 /// RTP and SRTP, or RTCP and SRTCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Protocol {
+pub enum Protocol {
     /// RTP, protected as SRTP.
     Rtp,
     /// RTCP, protected as SRTCP.
@@ -68,6 +70,17 @@ impl Shape {
     }
 }
 
+/// What is done to the header of a packet, beside its being authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderForm {
+    /// Nothing: it is in the clear.
+    Clear,
+    /// Elements of its extension are encrypted (RFC 6904).
+    Elements,
+    /// Its CSRCs, so many, and its extension are encrypted with its payload (RFC 9335).
+    Cryptex { csrcs: u8 },
+}
+
 /// A plain packet, ready to be protected.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plain {
@@ -76,6 +89,7 @@ pub(crate) struct Plain {
     pub(crate) seq: u32,
     /// Octets that stay in the clear.
     pub(crate) head: usize,
+    pub(crate) form: HeaderForm,
 }
 
 /// A protected packet, taken apart.
@@ -87,6 +101,7 @@ pub(crate) struct Protected {
     /// The body is encrypted. Always so in SRTP; in SRTCP it is the E flag.
     pub(crate) encrypted: bool,
     pub(crate) head: usize,
+    pub(crate) form: HeaderForm,
     /// Where the body, and with it the plain packet, ends.
     pub(crate) body_end: usize,
     pub(crate) trailer: Trailer,
@@ -102,9 +117,12 @@ impl Plain {
         }
         match protocol {
             Protocol::Rtp => {
-                rtp::parse(packet).map(|rtp| Self { ssrc: rtp.ssrc, seq: u32::from(rtp.seq.0), head: rtp.len })
+                let rtp::Header { seq, ssrc, len } = rtp::parse(packet)?;
+                Ok(Self { ssrc, seq: u32::from(seq.0), head: len, form: HeaderForm::Clear })
             }
-            Protocol::Rtcp => rtcp::parse(packet).map(|ssrc| Self { ssrc, seq: 0, head: rtcp::HEAD_LEN }),
+            Protocol::Rtcp => {
+                rtcp::parse(packet).map(|ssrc| Self { ssrc, seq: 0, head: rtcp::HEAD_LEN, form: HeaderForm::Clear })
+            }
         }
     }
 }
@@ -117,7 +135,7 @@ impl Protected {
         let body_end = packet.len().checked_sub(shape.overhead()).ok_or(Error::PacketTooShort)?;
         let trailer = shape.trailer(body_end);
         let plain = packet.get(..body_end).ok_or(Error::PacketTooShort)?;
-        let Plain { ssrc, seq, head } = Plain::parse(shape.protocol, plain)?;
+        let Plain { ssrc, seq, head, form } = Plain::parse(shape.protocol, plain)?;
         let (index, encrypted) = match shape.protocol {
             Protocol::Rtp => (seq, true),
             Protocol::Rtcp => {
@@ -125,7 +143,7 @@ impl Protected {
                 (word.index(), word.is_encrypted())
             }
         };
-        Ok(Self { ssrc, index, encrypted, head, body_end, trailer })
+        Ok(Self { ssrc, index, encrypted, head, form, body_end, trailer })
     }
 }
 

@@ -6,6 +6,10 @@ use keyflip::{Domain, Guard, Inbound, MasterKey, Outbound, Profile, Result, Roc,
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+mod kernels;
+
+pub(crate) use kernels::use_kernels_asked_for;
+
 /// Which of the two calls of each kind is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -62,6 +66,7 @@ impl Key {
     }
 
     pub(crate) fn master(&self) -> MasterKey {
+        use_kernels_asked_for();
         MasterKey::take_parts(&mut self.key.clone(), &mut self.salt.clone()).with_mki(&self.mki).unwrap()
     }
 }
@@ -155,7 +160,7 @@ pub(crate) fn trailer_len(profile: Profile, protocol: Protocol, mki_len: usize) 
 }
 
 pub(crate) fn is_gcm(profile: Profile) -> bool {
-    matches!(profile, Profile::AeadAes128Gcm | Profile::AeadAes256Gcm)
+    profile.name().starts_with("AEAD_")
 }
 
 /// Where the MKI lies in a protected packet of `len` octets (RFC 3711 3.1, RFC 7714 8.2 and 9.2).

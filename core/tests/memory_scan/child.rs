@@ -115,6 +115,7 @@ struct Subject {
     /// What the peer sends, under the second key.
     packets: Vec<Packet>,
     sources: Vec<Box<[u8]>>,
+    masters: Vec<MasterKey>,
     session: Option<Session>,
 }
 
@@ -124,17 +125,23 @@ impl Subject {
         let keys = std::array::from_fn(|_| Masked::from_line(&read_line()));
         let packets =
             plain_packets().into_iter().map(|plain| Packet { octets: hex::decode(read_line()).unwrap(), ..plain });
-        Self { profile, keys, packets: packets.collect(), sources: Vec::new(), session: None }
+        Self { profile, keys, packets: packets.collect(), sources: Vec::new(), masters: Vec::new(), session: None }
     }
 
-    /// Has the library take the keys of `sources`, and hands them to `work` on a thread of its own.
+    /// Has the library take the keys of `sources`, on a thread of its own.
+    fn take(&mut self) {
+        self.masters = self.with_keys("take", |keys| keys);
+    }
+
+    /// Hands the keys that the library has taken, and those of `sources`, to `work` on a thread of its own.
     fn with_keys<T: Send + 'static>(
         &mut self,
         name: &str,
         work: impl FnOnce(Vec<MasterKey>) -> T + Send + 'static,
     ) -> T {
-        let mut sources = std::mem::take(&mut self.sources);
-        on_its_own_thread(name, move || work(sources.iter_mut().map(|source| MasterKey::take(source)).collect()))
+        let (taken, mut sources) = (std::mem::take(&mut self.masters), std::mem::take(&mut self.sources));
+        let take = |source: &mut Box<[u8]>| MasterKey::take(source);
+        on_its_own_thread(name, move || work(taken.into_iter().chain(sources.iter_mut().map(take)).collect()))
     }
 
     fn unmask(&mut self, which: [usize; 2]) {
@@ -163,7 +170,7 @@ impl Subject {
         }
         self.session = Some(self.with_keys("build", move |keys| {
             let [tx, rx] = keys.try_into().unwrap();
-            let builder = Session::builder(profile).outbound(tx).inbound(rx).grace(Grace::default());
+            let builder = Session::builder(profile).outbound(tx).inbound(rx).grace(Grace::LAST);
             builder.build(&domain).unwrap()
         }));
         if !profile.is_authenticated() {
@@ -247,6 +254,7 @@ impl Packet {
 
 /// The process under test, from its first line to its end.
 pub(crate) fn run() {
+    crate::kernels::use_kernels_asked_for();
     std::panic::set_hook(Box::new(|info| {
         // The panic of the scenario is no news.
         if info.location().is_none_or(|at| !at.file().ends_with("child.rs")) {
@@ -265,6 +273,8 @@ pub(crate) fn run() {
     let domain = Domain::new();
     subjects.iter_mut().for_each(|subject| subject.unmask([0, 1]));
     reached("given");
+    subjects.iter_mut().for_each(Subject::take);
+    reached("taken");
     for subject in &mut subjects {
         subject.build(&domain, scenario);
         subject.use_keys(scenario);

@@ -4,15 +4,15 @@
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes192, Aes256};
-use keyflip::Profile;
+use keyflip::{Kernels, Profile};
 use polyval::hazmat::FieldElement;
 use sha1::block_api::compress;
 
 /// Where a secret is while its key is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Lives {
-    /// In the buffer that is given to the library, and nowhere from then on.
-    InTheSource,
+    /// In the buffer that is given to the library, then with the library until the key is used, and nowhere from then on.
+    UntilUsed,
     /// In the library, as long as the key.
     WithTheKey,
     /// In passing only: in no memory once a call is over.
@@ -132,19 +132,31 @@ impl List {
         self.add_both_ways(&format!("{protocol} GHASH key"), &h, Lives::InPassing);
         let times_x = FieldElement::from(h).reverse().mulx();
         let mut power = times_x;
-        // Processors without carry-less multiplication keep the first power alone.
-        #[cfg(target_arch = "x86_64")]
-        let kept = if is_x86_feature_detected!("pclmulqdq") && is_x86_feature_detected!("avx") { 4 } else { 0 };
-        #[cfg(not(target_arch = "x86_64"))]
-        let kept = 0;
-        for exponent in 1..=8 {
+        let (powers, companions) = kept();
+        for exponent in 1..=16 {
             let lives = |kept| if kept { Lives::WithTheKey } else { Lives::InPassing };
             let octets = <[u8; 16]>::from(power);
-            self.add_both_ways(&format!("{protocol} GHASH power {exponent}"), &octets, lives(exponent <= kept.max(1)));
-            let companion = companion(octets);
-            self.add_both_ways(&format!("{protocol} GHASH companion {exponent}"), &companion, lives(exponent <= kept));
+            let name = |what| format!("{protocol} GHASH {what} {exponent}");
+            self.add_both_ways(&name("power"), &octets, lives(powers.contains(&exponent)));
+            self.add_both_ways(&name("companion"), &companion(octets), lives(companions && powers.contains(&exponent)));
             power *= times_x;
         }
+    }
+}
+
+/// The powers of its key that GHASH keeps, and whether it keeps companions of theirs.
+fn kept() -> (&'static [u32], bool) {
+    match Kernels::active() {
+        Kernels::Avx512 => (&[1, 2, 3, 4, 5, 6, 7, 8], false),
+        Kernels::Portable => {
+            // Processors without carry-less multiplication keep the first power alone.
+            #[cfg(target_arch = "x86_64")]
+            let multiplies = is_x86_feature_detected!("pclmulqdq") && is_x86_feature_detected!("avx");
+            #[cfg(not(target_arch = "x86_64"))]
+            let multiplies = false;
+            if multiplies { (&[1, 2, 3, 4], true) } else { (&[1], false) }
+        }
+        _ => (&[1, 2, 3, 4, 5, 6, 7, 8], false),
     }
 }
 
@@ -160,8 +172,8 @@ fn companion(power: [u8; 16]) -> [u8; 16] {
 pub(crate) fn of(profile: Profile, material: &[u8], of: &str) -> Vec<Needle> {
     let mut list = List { of: format!("{profile} {of}"), needles: Vec::new() };
     let (key, salt) = material.split_at(profile.key_len());
-    list.add("master key", key, Lives::InTheSource);
-    list.add("master salt", salt, Lives::InTheSource);
+    list.add("master key", key, Lives::UntilUsed);
+    list.add("master salt", salt, Lives::UntilUsed);
     list.add("schedule of the master key", &expand(key), Lives::InPassing);
     list.add("identity", &derive(key, salt, 0xff, 16), Lives::WithTheKey);
     let (gcm, null) = (profile.name().contains("GCM"), profile.name().starts_with("NULL"));

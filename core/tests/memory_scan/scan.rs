@@ -25,6 +25,40 @@ pub(crate) type Findings = BTreeMap<usize, Vec<Place>>;
 pub(crate) struct Place {
     pub(crate) address: u64,
     pub(crate) mapping: String,
+    /// The mapping is kept out of core dumps.
+    #[allow(dead_code)] // One of the two searches asks.
+    pub(crate) undumped: bool,
+}
+
+/// What the process has mapped.
+struct Mapping {
+    start: u64,
+    end: u64,
+    readable: bool,
+    name: String,
+    undumped: bool,
+}
+
+impl Mapping {
+    fn all_of(process: u32) -> Vec<Self> {
+        let mut mappings: Vec<Self> = Vec::new();
+        for line in fs::read_to_string(format!("/proc/{process}/smaps")).unwrap().lines() {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            match fields[0].split_once('-') {
+                // Of the lines about a mapping this alone begins with its range. The others begin with the name of a field.
+                Some((start, end)) => mappings.push(Self {
+                    start: u64::from_str_radix(start, 16).unwrap(),
+                    end: u64::from_str_radix(end, 16).unwrap(),
+                    readable: fields[1].starts_with('r'),
+                    name: fields.get(5).copied().unwrap_or("anonymous").to_owned(),
+                    undumped: false,
+                }),
+                None if fields[0] == "VmFlags:" => mappings.last_mut().unwrap().undumped = fields.contains(&"dd"),
+                None => {}
+            }
+        }
+        mappings
+    }
 }
 
 impl Windows {
@@ -61,19 +95,15 @@ impl Windows {
 
 /// Searches every readable mapping of the process; says what was found where, and how many octets were read.
 pub(crate) fn scan(process: u32, windows: &Windows) -> (Findings, usize) {
-    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
     let memory = fs::File::open(format!("/proc/{process}/mem")).unwrap();
     let (mut findings, mut read) = (Findings::new(), 0);
     let mut buffer = vec![0; CHUNK];
-    for line in maps.lines() {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let name = fields.get(5).copied().unwrap_or("anonymous");
+    for Mapping { start, end, readable, name, undumped } in Mapping::all_of(process) {
         // The kernel's, shared by all processes, and not to be read this way.
-        if !fields[1].starts_with('r') || ["[vvar]", "[vvar_vclock]", "[vsyscall]", "[vdso]"].contains(&name) {
+        if !readable || ["[vvar]", "[vvar_vclock]", "[vsyscall]", "[vdso]"].contains(&name.as_str()) {
             continue;
         }
-        let (start, end) = fields[0].split_once('-').unwrap();
-        let (mut at, end) = (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
+        let mut at = start;
         while at < end {
             let want = CHUNK.min(usize::try_from(end - at).unwrap_or(CHUNK));
             let Ok(len @ 1..) = memory.read_at(&mut buffer[..want], at) else {
@@ -85,7 +115,7 @@ pub(crate) fn scan(process: u32, windows: &Windows) -> (Findings, usize) {
             for_each_stretch(&buffer[..len], |offset, stretch| {
                 windows.search(stretch, |needle, within| {
                     let address = at + (offset + within) as u64;
-                    findings.entry(needle).or_default().push(Place { address, mapping: name.to_owned() });
+                    findings.entry(needle).or_default().push(Place { address, mapping: name.clone(), undumped });
                 });
             });
             // Windows may lie across what is read at once.

@@ -6,7 +6,7 @@
 //! is hung up takes with it what was in flight.
 
 use anyhow::{Context, Result};
-use keyflip::{Grace, KeyInfo};
+use keyflip::{Grace, KeyInfo, RocOnRekey};
 use rand::RngExt;
 
 use super::Scenario;
@@ -94,7 +94,9 @@ fn renegotiate(run: &Run<'_>, call: &Call, rng: &mut rand_chacha::ChaCha8Rng) ->
     let (tx, rx) = ([true, false, true], [false, true, true]);
     let kind = rng.random_range(0..3);
     let before = keys(call);
-    let turned = [tx[kind] && call.tx.turn(rng)?, rx[kind] && call.rx.turn(rng)?];
+    // A receiver that is to find out must find that the counters go on.
+    let roc = if rng.random_ratio(1, 4) { RocOnRekey::Probe } else { RocOnRekey::Keep };
+    let turned = [tx[kind] && call.tx.turn_with(rng, roc)?, rx[kind] && call.rx.turn_with(rng, roc)?];
     let (after, pairs) = (keys(call), turned.iter().filter(|turned| **turned).count());
     for (way, turned) in turned.into_iter().enumerate() {
         if !turned && before[way] != after[way] {

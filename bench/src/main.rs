@@ -1,0 +1,5 @@
+//! The binary: see the library of the same package.
+
+fn main() -> std::process::ExitCode {
+    keyflip_bench::cli::main()
+}

@@ -1,0 +1,185 @@
+//! The keys of a context, as the control side changes them: which become current, in which index space, and when their grace ends.
+
+use super::{Context, Control, Ring};
+use crate::epoch::Task;
+use crate::error::{Error, Result};
+use crate::id::{KeyId, SpaceId};
+use crate::keys::{Held, Rekeyed, SessionKeys};
+use crate::policy::RocOnRekey;
+use crate::secret::MasterKey;
+use crate::space::Space;
+use crate::stream::Origin;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+impl Context {
+    /// # Errors
+    ///
+    /// [`Error::TooManyRetired`], unless `ring` is empty: a first key retires nothing but that.
+    fn check_backlog(&self, ring: &Ring) -> Result<()> {
+        if ring.is_empty() { Ok(()) } else { self.domain.check_backlog() }
+    }
+
+    /// The place of a key that is to become the current one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyUsedBefore`], [`Error::KeyHistoryFull`], [`Error::CannotProbe`].
+    fn seat_key(
+        &self,
+        ring: &Ring,
+        control: &mut Control,
+        key: &Arc<SessionKeys>,
+        roc: RocOnRekey,
+    ) -> Result<Held<Space>> {
+        if !self.inbound && roc == RocOnRekey::Probe {
+            return Err(Error::CannotProbe);
+        }
+        let keeps = roc == RocOnRekey::Keep || roc == RocOnRekey::Probe && !self.policy.is_authenticated();
+        let (false, Ok(current)) = (keeps, ring.current()) else { return Ok(control.join(ring, key)) };
+        control.history.check_fresh(key)?;
+        let windows = self.policy.windows(self.inbound);
+        let space = Space::new(SpaceId(control.next_space), &self.domain, self.policy.max_streams, windows)?;
+        let guard = self.domain.pin();
+        let probes = (roc == RocOnRekey::Probe).then(|| Arc::new(current.lineage()));
+        if probes.is_none() && !self.adds_streams {
+            // Nobody else will.
+            for ssrc in current.known(&guard)? {
+                space.place(ssrc, &Origin::START, &guard)?;
+            }
+        }
+        control.next_space += 1;
+        Ok(Held { key: Arc::clone(key), space, probes })
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::TooManyRetired`]; key and salt lengths; [`Error::MkiLengthMismatch`], [`Error::DuplicateMki`]; [`Error::KeyUsedBefore`],
+    /// [`Error::KeyHistoryFull`], [`Error::CannotProbe`].
+    pub(crate) fn rekey(&self, master: &MasterKey, roc: RocOnRekey) -> Result<Rekeyed> {
+        self.change_ring(|ring, control| {
+            self.check_backlog(ring)?;
+            let key = control.derive(&self.policy, &self.domain, master)?;
+            if let Some(held) = ring.match_for(&key)? {
+                return Ok((None, Rekeyed::Unchanged(held)));
+            }
+            let held = self.seat_key(ring, control, &key, roc)?;
+            Ok((Some(ring.rekeyed(held, self.policy.grace.count())), Rekeyed::Switched(key.id())))
+        })
+    }
+
+    /// # Errors
+    ///
+    /// As [`Self::rekey`]; [`Error::TooManyKeys`].
+    pub(crate) fn add_key(&self, master: &MasterKey) -> Result<KeyId> {
+        self.change_ring(|ring, control| {
+            self.check_backlog(ring)?;
+            let key = control.derive(&self.policy, &self.domain, master)?;
+            if let Some(held) = ring.match_for(&key)? {
+                return Ok((None, held));
+            }
+            Ok((Some(ring.with(control.join(ring, &key))?), key.id()))
+        })
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::UnknownKey`], [`Error::KeyIsCurrent`].
+    pub(crate) fn retire_key(&self, id: KeyId) -> Result<()> {
+        self.change_ring(|ring, _| Ok((Some(ring.without(id)?), ())))
+    }
+
+    pub(crate) fn end_grace(&self) -> Result<()> {
+        self.change_ring(|ring, _| Ok((ring.without_grace(|_| true), ())))
+    }
+
+    /// Derives a key for [`Self::activate_staged`]. It takes the place of one staged before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rekey`].
+    pub(crate) fn stage_key(&self, master: &MasterKey) -> Result<Rekeyed> {
+        self.change_ring(|ring, control| {
+            let key = control.derive(&self.policy, &self.domain, master)?;
+            Ok((
+                None,
+                match ring.match_for(&key)? {
+                    Some(held) => Rekeyed::Unchanged(held),
+                    None => Rekeyed::Switched(control.staged.insert(key).id()),
+                },
+            ))
+        })
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::NoStagedKey`]; [`Error::TooManyRetired`]; [`Error::DuplicateMki`] and [`Error::MkiLengthMismatch`] by keys added since;
+    /// [`Error::KeyUsedBefore`], [`Error::KeyHistoryFull`], [`Error::CannotProbe`].
+    pub(crate) fn activate_staged(&self, roc: RocOnRekey) -> Result<Rekeyed> {
+        self.change_ring(|ring, control| {
+            let key = Arc::clone(control.staged.as_ref().ok_or(Error::NoStagedKey)?);
+            self.domain.check_backlog()?;
+            let changed = match ring.match_for(&key)? {
+                Some(held) => (None, Rekeyed::Unchanged(held)),
+                None => {
+                    let held = self.seat_key(ring, control, &key, roc)?;
+                    (Some(ring.rekeyed(held, self.policy.grace.count())), Rekeyed::Switched(key.id()))
+                }
+            };
+            control.staged = None;
+            Ok(changed)
+        })
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::UnknownKey`]; [`Error::TooManyRetired`].
+    pub(crate) fn switch_to(&self, id: KeyId) -> Result<()> {
+        self.change_ring(|ring, _| {
+            self.domain.check_backlog()?;
+            let next = if self.inbound { ring.promoted(id, self.policy.grace.count()) } else { ring.switched_to(id) };
+            Ok((next?, ()))
+        })
+    }
+
+    // ---- When a grace ends in time.
+
+    /// Notes when the grace ends of the keys that enter it, and forgets the keys that are not in grace any more.
+    pub(super) fn set_deadlines(&self, control: &mut Control, ring: &Ring, next: &Ring) {
+        let Some(time) = self.policy.grace.deadline() else { return };
+        control.deadlines.retain(|(id, _)| next.is_in_grace(*id));
+        // A time that the clock does not reach is no deadline.
+        let Some(at) = Instant::now().checked_add(time) else { return };
+        let entering = next.in_grace().filter(|id| !ring.is_in_grace(*id));
+        control.deadlines.extend(entering.map(|id| (id, at)));
+        self.set_timer(control);
+    }
+
+    fn set_timer(&self, control: &mut Control) {
+        if let (false, Some((_, at))) = (control.timer_is_set, control.deadlines.first()) {
+            let task: Weak<Self> = Weak::clone(&self.this);
+            self.domain.schedule(*at, task);
+            control.timer_is_set = true;
+        }
+    }
+
+    /// Ends the grace of the keys whose deadline has passed.
+    fn end_grace_in_time(&self) -> Result<()> {
+        self.change_ring(|ring, control| {
+            control.timer_is_set = false;
+            let now = Instant::now();
+            let is_over = |id| control.deadlines.iter().any(|(key, at)| *key == id && *at <= now);
+            let next = ring.without_grace(is_over);
+            control.deadlines.retain(|(_, at)| *at > now);
+            self.set_timer(control);
+            Ok((next, ()))
+        })
+    }
+}
+
+impl Task for Context {
+    fn run(&self) {
+        // A guard of the context's own domain is never refused.
+        let _ = self.end_grace_in_time();
+    }
+}

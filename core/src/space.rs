@@ -1,0 +1,161 @@
+//! Index spaces: in each, an SSRC has one stream, and each index is accepted or sent once (P5, P6).
+//!
+//! 1. A space is a stream table. The keys of a ring name it; it goes with the last ring that does, and every stream and floor in it goes along.
+//! 2. A stream is added at its first good packet in the space. Other spaces may have streams of the same SSRC: nothing is shared between them.
+//! 3. In a space that probes, a stream whose SRTP mark is undecided has seen no SRTP packet. The first one moves the mark to its index, by one
+//!    compare-and-swap: from then on there is one answer to where the stream's indices are.
+
+use crate::epoch::{Domain, Guard};
+use crate::error::{Error, Result};
+use crate::id::SpaceId;
+use crate::index::Ssrc;
+use crate::keys::Held;
+use crate::policy::Windows;
+use crate::stream::{Mark, Origin, Seat, Stream};
+use crate::table::StreamTable;
+use crate::wire::Protocol;
+use std::sync::Arc;
+
+/// An index space of a context: what a packet reads of it, in one cache line.
+#[repr(align(64))]
+pub(crate) struct Space {
+    streams: StreamTable,
+    windows: Windows,
+    id: SpaceId,
+}
+
+impl Space {
+    /// # Errors
+    ///
+    /// [`Error::ForeignGuard`] never, as long as `domain` is the caller's.
+    pub(crate) fn new(id: SpaceId, domain: &Domain, streams: usize, windows: Windows) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self { streams: StreamTable::new(domain, streams)?, windows, id }))
+    }
+
+    pub(crate) const fn id(&self) -> SpaceId {
+        self.id
+    }
+
+    // ---- Data path.
+
+    /// What `ssrc` has here.
+    #[inline]
+    pub(crate) fn seat<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Seat<'g>> {
+        Ok(Seat::of(self.streams.find(ssrc, guard)?))
+    }
+
+    /// The stream that `ssrc` has from here on: a new one that starts at `origin`, or the one that is there, whoever made it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyStreams`].
+    pub(crate) fn place<'g>(&'g self, ssrc: Ssrc, origin: &Origin, guard: &'g Guard<'_>) -> Result<&'g Stream> {
+        loop {
+            let held = match self.streams.find(ssrc, guard)? {
+                Some(held) => held,
+                None => self.streams.insert(self.stream(ssrc, origin), guard)?,
+            };
+            let Some(floor) = held.gone() else { return Ok(held) };
+            // The new stream starts above the floor, whatever `origin` says. Somebody else may be first, and somebody may remove that one again.
+            self.streams.replace(held, self.stream(ssrc, &floor), guard)?;
+        }
+    }
+
+    // ---- Control side. One caller at a time, beside any number of readers.
+
+    /// Adds a stream that starts at `origin`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StreamExists`], [`Error::TooManyStreams`]; [`Error::IndexBackward`] below the floor of an earlier life.
+    pub(crate) fn add(&self, ssrc: Ssrc, origin: &Origin, guard: &Guard<'_>) -> Result<()> {
+        let Some(held) = self.streams.find(ssrc, guard)? else {
+            return self.place(ssrc, origin, guard).map(drop);
+        };
+        let origin = origin.above(&held.gone().ok_or(Error::StreamExists)?)?;
+        if self.streams.replace(held, self.stream(ssrc, &origin), guard)? { Ok(()) } else { Err(Error::StreamExists) }
+    }
+
+    /// Removes a stream, and leaves its floor. False if there is none.
+    pub(crate) fn remove(&self, ssrc: Ssrc, guard: &Guard<'_>) -> Result<bool> {
+        let Some(held) = self.seat(ssrc, guard)?.stream() else { return Ok(false) };
+        // Closed first: nothing is claimed from here on, so the floor holds all that was accepted. If a packet has brought the stream back by
+        // then, above its floor, it stays.
+        let floor = Stream::floor(ssrc, &held.close());
+        self.streams.replace(held, Arc::new(floor), guard)?;
+        Ok(true)
+    }
+
+    /// The streams, without floors, in no order. One that comes or goes meanwhile may be missed.
+    pub(crate) fn live<'g>(&'g self, guard: &'g Guard<'_>) -> Result<impl Iterator<Item = &'g Stream>> {
+        Ok(self.streams.iter(guard)?.filter(|stream| stream.gone().is_none()))
+    }
+
+    /// Takes over where the streams of an older space stand that have sent nothing in this one. No key is in either any more.
+    pub(crate) fn inherit(&self, older: &Self, guard: &Guard<'_>) -> Result<()> {
+        for stream in older.live(guard)? {
+            let mark = |protocol| stream.track(protocol).mark();
+            let origin = Origin { srtp: mark(Protocol::Rtp), srtcp: mark(Protocol::Rtcp), ..Origin::START };
+            match self.place(stream.ssrc(), &origin, guard) {
+                Ok(placed) => {
+                    for protocol in [Protocol::Rtp, Protocol::Rtcp] {
+                        // Unless it knows better.
+                        let _ = placed.track(protocol).decide(mark(protocol));
+                    }
+                }
+                // It begins afresh, like a stream that nobody knows.
+                Err(Error::TooManyStreams) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn stream(&self, ssrc: Ssrc, origin: &Origin) -> Arc<Stream> {
+        Arc::new(Stream::new(ssrc, origin, self.windows))
+    }
+}
+
+impl Held<Space> {
+    /// Where the SRTP indices of `ssrc` would go on from, if they were kept at the rekey with this key. `None` if that is not known.
+    pub(crate) fn kept(&self, ssrc: Ssrc, guard: &Guard<'_>) -> Result<Option<Mark>> {
+        for space in self.probed() {
+            let mark = space.seat(ssrc, guard)?.mark(Protocol::Rtp);
+            if !mark.is_undecided() {
+                return Ok(Some(mark));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a space that the key probes has a stream of `ssrc`.
+    pub(crate) fn has_probed(&self, ssrc: Ssrc, guard: &Guard<'_>) -> Result<bool> {
+        for space in self.probed() {
+            if space.seat(ssrc, guard)?.stream().is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The streams in the key's space and in those that it probes; some of them twice.
+    pub(crate) fn known(&self, guard: &Guard<'_>) -> Result<Vec<Ssrc>> {
+        let mut known = Vec::new();
+        for space in self.lineage() {
+            known.extend(space.live(guard)?.map(Stream::ssrc));
+        }
+        Ok(known)
+    }
+}
+
+/// Tries again if the stream was removed between look-up and claim. Removed again and again, it is as if it had never been there.
+pub(crate) fn until_settled<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    const ATTEMPTS: usize = 16;
+    for _ in 0..ATTEMPTS {
+        match attempt() {
+            Err(Error::NoSuchStream) => {}
+            settled => return settled,
+        }
+    }
+    Err(Error::UnknownSsrc)
+}
