@@ -6,11 +6,12 @@
 mod keying;
 
 use crate::counters::Refusals;
-use crate::epoch::{Domain, Guard, Locked, Published};
+use crate::epoch::{Bulk, Domain, Guard, Published};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ContextId, KeyId, SpaceId};
 use crate::index::{Roc, Ssrc};
+use crate::kernels::fork::Locked;
 use crate::keys::{Held, History, KeyRing, SessionKeys};
 use crate::policy::{Grace, NewStreams, Policy};
 use crate::secret::MasterKey;
@@ -193,7 +194,11 @@ impl Context {
             // Before the publication retires the ring: once that is out, it may be dropped at any time.
             ring.retire_missing(&next);
             self.set_deadlines(&mut control, ring, &next);
-            self.ring.replace(next, &guard)?;
+            // An index space may hold any number of streams.
+            let leaves_a_space =
+                ring.spaces().iter().any(|space| !next.spaces().iter().any(|kept| Arc::ptr_eq(kept, space)));
+            let bulk = if leaves_a_space { Bulk::Large } else { Bulk::Small };
+            self.ring.replace(next, bulk, &guard)?;
         }
         Ok(outcome)
     }
@@ -225,9 +230,10 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`].
+    /// [`Error::NoSuchStream`], [`Error::TooManyRetired`].
     pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
         let removed = self.in_spaces(|spaces, guard| {
+            self.domain.check_backlog()?;
             spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, guard)?))
         })?;
         if removed { Ok(()) } else { Err(Error::NoSuchStream) }

@@ -29,7 +29,7 @@ impl<T: Send + Sync + 'static> Published<T> {
     }
 
     pub fn replace(&self, value: T, guard: &Guard<'_>) -> Result<()> {
-        self.0.replace(value, guard)
+        self.0.replace(value, epoch::Bulk::Small, guard)
     }
 }
 

@@ -25,11 +25,11 @@ pub(crate) use std::thread::yield_now;
 
 /// A `thread_local!` that loom's threads have too.
 macro_rules! per_thread {
-    (static $name:ident: $type:ty = const $init:block;) => {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = const $init:block;) => {
         #[cfg(crossbeam_loom)]
-        loom::thread_local! { static $name: $type = $init; }
+        loom::thread_local! { $(#[$doc])* static $name: $type = $init; }
         #[cfg(not(crossbeam_loom))]
-        std::thread_local! { static $name: $type = const $init; }
+        std::thread_local! { $(#[$doc])* static $name: $type = const $init; }
     };
 }
 pub(crate) use per_thread;

@@ -176,3 +176,33 @@ fn forks_beside_rekeys_find_no_lock_held_and_no_key_lost() {
     });
     settles(&domain, 2 * SESSIONS);
 }
+
+#[test]
+fn forks_beside_threads_that_take_master_keys_find_the_key_memory_free() {
+    let domain = Domain::new();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    drop([key(1), key(2)]);
+                }
+            });
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            for number in 0..100 {
+                in_child(|| {
+                    let session = session(&domain);
+                    works(&session, number);
+                    let memory = keyflip::KeyMemory::now();
+                    assert!(
+                        !cfg!(target_os = "linux") || memory.undumped == memory.total,
+                        "in pages, not on the heap: {memory:?}"
+                    );
+                });
+            }
+        }));
+        stop.store(true, Ordering::Relaxed);
+        outcome.unwrap();
+    });
+}

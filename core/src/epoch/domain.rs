@@ -1,15 +1,15 @@
 //! Domains, and the guards of their readers.
 
-use super::engine::Engine;
+use super::engine::{Destroyed, Engine, Share};
 use super::events::Events;
-use super::fork::{self, Whole};
 use super::guard::Guard;
 use super::readers::PinnedReader;
 use super::reclaimer::Backoff;
-use super::record::Leave;
+use super::record::{Leave, Record};
 use super::tally::{DomainStats, Tally};
 use super::timers::Task;
 use crate::error::{Error, Result};
+use crate::kernels::fork::{self, Whole};
 use crate::primitive::atomic::Ordering;
 use crate::primitive::{PlainU64, yield_now};
 use core::fmt;
@@ -65,11 +65,6 @@ fn list(readers: &[PinnedReader]) -> String {
         _ => readers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
 }
-
-/// How many values a thread destroys at most when it unpins: a mere reader, and one that has retired something. Each takes a quarter of a microsecond
-/// to two, by where the memory is cached.
-const READERS_SHARE: usize = 32;
-const RETIRERS_SHARE: usize = 256;
 
 /// How many values may wait in a domain before a rekey is refused, unless said otherwise. A retired key costs some three kilobytes.
 const BACKLOG: u64 = 4096;
@@ -252,24 +247,26 @@ impl Inner {
     fn pass(&self) {
         let _whole = Whole::begin();
         Engine::drive(|| self.bare_pin());
-        self.engine().destroy(usize::MAX, || self.bare_pin());
+        self.engine().destroy(Share::Idle, || self.bare_pin());
     }
 
-    /// Helps what waits along, after a pin that it waited for.
+    /// Helps what waits along, after a pin that it waited for. `record` is the thread's.
     #[cold]
-    pub(super) fn lend_a_hand(&self, leave: Leave) {
-        // A mere reader has packets to see to, and waits for no fork.
-        let (most, whole) = match leave {
-            Leave::Retired => (RETIRERS_SHARE, Some(Whole::begin())),
-            _ => (READERS_SHARE, Whole::try_begin()),
+    pub(super) fn lend_a_hand(&self, leave: Leave, record: &Record) {
+        let (share, whole) = match leave {
+            Leave::Replaced => (Share::Replacer, Some(Whole::begin())),
+            Leave::Grown => (Share::Reader, Some(Whole::begin())),
+            // It has packets to see to, and waits for no fork. What it leaves has been rung for.
+            Leave::Asked | Leave::Quiet => (Share::Reader, Whole::try_begin()),
         };
         let Some(_whole) = whole else { return };
         let engine = self.engine();
-        if engine.destroy(most, || self.bare_pin()) == most {
-            // There is more: the next to unpin goes on.
+        if engine.destroy(share, || self.bare_pin()) == Destroyed::Share {
+            // There is more: whoever unpins next goes on, and so does this thread.
             engine.ask();
+            record.ask_for_next();
         }
-        if leave == Leave::Retired {
+        if leave != Leave::Asked {
             engine.ring();
         }
     }
@@ -323,7 +320,7 @@ impl Drop for Inner {
             let handle = engine.collector.register();
             let pass = || {
                 Engine::drive(|| handle.pin());
-                engine.destroy(usize::MAX, || handle.pin());
+                engine.destroy(Share::Idle, || handle.pin());
             };
             self.tally().drain(pass, || true);
         }

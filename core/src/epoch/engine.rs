@@ -6,13 +6,16 @@
 //! 2. That thread may hold a guard across the fork. Until that is dropped, nothing is destroyed in the child.
 //! 3. Every pin that is made in the child is one of the new engine's, and every retirement goes to its collector.
 
-use super::fork::{self, Whole};
 use super::readers::{PinnedReader, Readers};
 use super::reclaimer::Bell;
-use super::shelf::Shelf;
+use super::shelf::{Bulk, Fit, Shelf};
 use super::tally::Tally;
 use super::timers::Timers;
+use crate::kernels::fork::{self, Whole};
+use crate::kernels::{leaving_slabs, unmap_what_was_left};
 use crate::primitive::atomic::{AtomicBool, Ordering, fence};
+use crate::primitive::per_thread;
+use core::cell::Cell;
 use crossbeam_epoch::{Collector, Guard};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -42,6 +45,42 @@ struct Inherited {
     readers: Arc<Readers>,
     lane: usize,
     number: u64,
+}
+
+/// What a thread destroys at one go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    /// Of a thread that has packets to see to: some microseconds' worth, without a lock.
+    Reader,
+    /// Of a thread that has replaced a value itself: more than it adds.
+    Replacer,
+    /// Of a thread that has nothing else to do: as much as a fork may have to wait for.
+    Idle,
+}
+
+impl Share {
+    /// How many values. A small one takes a quarter of a microsecond to two, by where its memory is cached.
+    const fn most(self) -> usize {
+        match self {
+            Self::Reader => 32,
+            Self::Replacer => 256,
+            Self::Idle => 1024,
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Destroyed {
+    Nothing,
+    Some,
+    /// All of the share: there may be more.
+    Share,
+}
+
+per_thread! {
+    /// Whether the thread is just destroying something.
+    static DESTROYS: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Engine {
@@ -123,17 +162,17 @@ impl Engine {
     // ---- Retirement.
 
     /// Takes in a value that no reader can reach any more, under a pin of any engine of the domain.
-    pub(super) fn retire(&self, value: Box<dyn Send>, pin: &Guard) {
+    pub(super) fn retire(&self, value: Box<dyn Send>, bulk: Bulk, pin: &Guard) {
         if pin.collector() == Some(&self.collector) {
-            self.retire_under(value, pin);
+            self.retire_under(value, bulk, pin);
         } else {
             // A guard from before the fork. It holds everything up by itself (invariant 2).
-            self.retire_under(value, &self.collector.register().pin());
+            self.retire_under(value, bulk, &self.collector.register().pin());
         }
     }
 
-    fn retire_under(&self, value: Box<dyn Send>, pin: &Guard) {
-        let token = self.shelf.put(value, self.tally.item_retired(), self.readers.pins(), pin);
+    fn retire_under(&self, value: Box<dyn Send>, bulk: Bulk, pin: &Guard) {
+        let token = self.shelf.put(value, bulk, self.tally.item_retired(), self.readers.pins(), pin);
         // SAFETY: the closure may run on any thread, and only after this call's thread unpinned, perhaps never. It owns all it touches
         // (`'static`), which is `Send`. It borrows nothing.
         unsafe { pin.defer_unchecked(move || token.fire()) };
@@ -149,14 +188,34 @@ impl Engine {
         (0..ROUNDS).for_each(|_| pin().flush());
     }
 
-    /// Destroys what may go, up to `most` values. Returns how many it did.
-    pub(super) fn destroy(&self, most: usize, pin: impl Fn() -> Guard) -> usize {
+    /// Destroys what may go, but no more than the thread's share. Says whether it has used that up, and whether it has done anything.
+    pub(super) fn destroy(&self, share: Share, pin: impl Fn() -> Guard) -> Destroyed {
+        // A value whose end retires others, and so on: those are for the outermost call.
+        if DESTROYS.with(|destroys| destroys.replace(true)) {
+            return Destroyed::Nothing;
+        }
+        let count = match share {
+            Share::Reader => leaving_slabs(|| self.destroy_some(share.most(), Fit::Small, pin)),
+            Share::Replacer | Share::Idle => self.destroy_some(share.most(), Fit::Any, pin),
+        };
+        DESTROYS.with(|destroys| destroys.set(false));
+        if share != Share::Reader {
+            unmap_what_was_left();
+        }
+        match count {
+            0 => Destroyed::Nothing,
+            count if count < share.most() => Destroyed::Some,
+            _ => Destroyed::Share,
+        }
+    }
+
+    fn destroy_some(&self, most: usize, fit: Fit, pin: impl Fn() -> Guard) -> usize {
         // Of two threads that unpin and then look whether the other has, one sees the other.
         fence(Ordering::SeqCst);
         if !self.is_clear() {
             return 0;
         }
-        let destroy_one = |_: &usize| self.shelf.destroy_one(false, &self.tally, &self.readers, &pin);
+        let destroy_one = |_: &usize| self.shelf.destroy_one(fit, &self.tally, &self.readers, &pin);
         (0..most).take_while(destroy_one).count()
     }
 
@@ -164,7 +223,7 @@ impl Engine {
     pub(super) fn destroy_all(&self) {
         let _whole = Whole::begin();
         let handle = self.collector.register();
-        while self.shelf.destroy_one(true, &self.tally, &self.readers, || handle.pin()) {}
+        while self.shelf.destroy_one(Fit::Everything, &self.tally, &self.readers, || handle.pin()) {}
     }
 
     /// Asks whoever is pinned to lend a hand when they unpin.

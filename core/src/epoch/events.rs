@@ -7,8 +7,8 @@
 //! 4. An event is in the queue before the reclaimer is rung for, and the reclaimer looks into the queue before it parks.
 
 use super::domain::Domain;
-use super::fork::Whole;
 use crate::event::Event;
+use crate::kernels::fork::Whole;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use core::panic::AssertUnwindSafe;
 use crossbeam_queue::ArrayQueue;
@@ -178,5 +178,36 @@ mod tests {
             assert!(begun.elapsed() < LONG);
             std::thread::yield_now();
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn events_are_delivered_in_a_child_and_no_fork_finds_the_queue_half_changed() {
+        use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+        let seen = std::sync::Arc::new(AtomicU64::new(0));
+        let told = std::sync::Arc::clone(&seen);
+        let domain = Domain::new().on_event(move |event| _ = told.fetch_max(number(&event), Ordering::SeqCst));
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    domain.raise(event(1));
+                }
+            });
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                for _ in 0..50 {
+                    crate::kernels::fork::tests::in_child(|| {
+                        let begun = std::time::Instant::now();
+                        while seen.load(Ordering::SeqCst) != 7 {
+                            assert!(begun.elapsed() < LONG);
+                            domain.raise(event(7));
+                            std::thread::yield_now();
+                        }
+                    });
+                }
+            }));
+            stop.store(true, Ordering::Relaxed);
+            outcome.unwrap();
+        });
     }
 }

@@ -1,9 +1,10 @@
 //! What a reader holds, and what it does for others when it lets go.
 
 use super::domain::{DomainId, Inner};
-use super::fork::Whole;
 use super::members::Pinned;
 use super::record::{Leave, Record};
+use super::shelf::Bulk;
+use crate::kernels::fork::Whole;
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
@@ -51,7 +52,9 @@ impl<'d> Guard<'d> {
     #[cold]
     fn repin_with_help(&mut self, leave: Leave) {
         let domain = self.domain;
-        self.pin.repin_after(|| domain.lend_a_hand(leave));
+        let record = self.record;
+        // SAFETY: as in `record`.
+        self.pin.repin_after(|| domain.lend_a_hand(leave, unsafe { record.as_ref() }));
     }
 
     /// Changes from the engine of the parent to that of the child.
@@ -80,24 +83,35 @@ impl<'d> Guard<'d> {
         unsafe { self.record.as_ref() }
     }
 
-    /// Drops `value` once every guard that is pinned now is gone.
+    /// Drops `value`, which a control operation has replaced, once every guard that is pinned now is gone.
     ///
     /// Its domain is this guard's. The caller made it unreachable under this guard (invariant 3).
-    pub(super) fn retire<T: Send + 'static>(&self, value: T) {
-        self.retire_boxed(Box::new(value));
+    pub(super) fn retire_replaced(&self, value: Box<dyn Send>, bulk: Bulk) {
+        self.retire_boxed(value, bulk);
+        // It waits for this guard at least: there is nothing to do before that drops.
+        self.record().note_replaced();
     }
 
-    /// [`Self::retire`] for what is in a box of its own.
-    pub(super) fn retire_boxed(&self, value: Box<dyn Send>) {
+    /// The same for what a packet may have replaced.
+    pub(super) fn retire_outgrown(&self, value: Box<dyn Send>, bulk: Bulk) {
+        self.retire_boxed(value, bulk);
+        self.record().note_grown();
+    }
+
+    fn retire_boxed(&self, value: Box<dyn Send>, bulk: Bulk) {
         if self.domain.frees_at_once() {
             // Broken on purpose, to show that a sanitizer or a model would see it.
             self.domain.free_at_once(value);
             return;
         }
         let _whole = Whole::begin();
-        self.domain.engine().retire(value, &self.pin);
-        // It waits for this guard at least: there is nothing to do before that drops.
-        self.record().note_retired();
+        self.domain.engine().retire(value, bulk, &self.pin);
+    }
+
+    /// As a control operation retires what is small.
+    #[cfg(test)]
+    pub(crate) fn retire<T: Send + 'static>(&self, value: T) {
+        self.retire_replaced(Box::new(value), Bulk::Small);
     }
 }
 
@@ -109,7 +123,7 @@ impl Drop for Guard<'_> {
         // SAFETY: this is the drop, after which nobody touches the field.
         unsafe { ManuallyDrop::drop(&mut self.pin) };
         if leave != Leave::Quiet {
-            self.domain.lend_a_hand(leave);
+            self.domain.lend_a_hand(leave, self.record());
         }
     }
 }

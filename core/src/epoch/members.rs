@@ -7,9 +7,9 @@
 
 use super::domain::{DomainId, Inner};
 use super::engine::Engine;
-use super::fork::Whole;
 use super::readers::Readers;
 use super::record::Record;
+use crate::kernels::fork::Whole;
 use crate::primitive::per_thread;
 use core::cell::RefCell;
 use core::ptr::NonNull;

@@ -21,14 +21,12 @@
 //!   shelf   timers                what waits, and what is to be done in time
 //!   readers record                who is pinned
 //!   tally   latency               what was counted
-//!   fork                          what a fork must not cut in two
 //!   published  slots              what readers load
 //! ```
 
 mod domain;
 mod engine;
 mod events;
-mod fork;
 mod guard;
 mod latency;
 mod members;
@@ -44,12 +42,12 @@ mod timers;
 
 pub(crate) use domain::DomainId;
 pub use domain::{Domain, SynchronizeError};
-pub(crate) use fork::Locked;
 pub use guard::Guard;
 pub use latency::LatencyHistogram;
 pub(crate) use published::Published;
 pub use readers::PinnedReader;
 pub use registry::Registry;
+pub(crate) use shelf::Bulk;
 pub(crate) use slots::{Single, Slot, Slots};
 pub use tally::DomainStats;
 pub(crate) use tally::Tally;

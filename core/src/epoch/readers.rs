@@ -15,8 +15,8 @@
 //! 5. A record remembers when the last few pins were over that were asked. A question may miss its pin: asked just when the reader looks the other way.
 //!    When that pin was over is not known then, and it counts as if it had held up nothing. So a wait is never taken for shorter than it was.
 
-use super::fork::this_thread;
 use super::record::{Pin, Record};
+use crate::kernels::fork::this_thread;
 use crate::primitive::atomic::{Ordering, fence};
 use core::fmt;
 use std::sync::OnceLock;

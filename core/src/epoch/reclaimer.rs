@@ -8,8 +8,9 @@
 //! 2. It holds the engine, not the domain: it does not keep a domain alive. The domain tells it to stop.
 //! 3. A child process has an engine of its own, and so a bell of its own, that nobody has answered yet.
 
-use super::engine::Engine;
-use super::fork::Whole;
+use super::engine::{Destroyed, Engine, Share};
+use crate::kernels::fork::Whole;
+use crate::kernels::unmap_what_was_left;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::primitive::yield_now;
 use core::time::Duration;
@@ -90,7 +91,7 @@ impl Engine {
             while self.tally.items_waiting() > 0 && !self.bell.is_stopped() {
                 let whole = Whole::begin();
                 Self::drive(|| handle.pin());
-                if self.destroy(usize::MAX, || handle.pin()) > 0 {
+                if self.destroy(Share::Idle, || handle.pin()) != Destroyed::Nothing {
                     backoff = Backoff::default();
                 } else {
                     self.ask();
@@ -99,6 +100,8 @@ impl Engine {
                 }
                 self.run_due();
             }
+            // Readers may have emptied slabs with the last that waited.
+            unmap_what_was_left();
             // SeqCst: as in `ring`.
             if self.bell.state.compare_exchange(AWAKE, PARKED, Ordering::SeqCst, Ordering::SeqCst).is_err() {
                 return;

@@ -1,7 +1,7 @@
 //! A reader's record: what it notes of its pins, and what others ask of it. `readers` says what for.
 
-use super::fork::forks;
 use super::readers::PinnedReader;
+use crate::kernels::fork::forks;
 use crate::primitive::PlainU64;
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
@@ -35,10 +35,12 @@ struct Words {
     forks: u64,
 }
 
-/// It retired something under its pin.
-const RETIRED: u64 = 1 << 63;
+/// A control operation retired something under the pin.
+const REPLACED: u64 = 1 << 63;
+/// A packet did.
+const GROWN: u64 = 1 << 62;
 /// The record goes with the pin.
-const PASSING: u64 = 1 << 62;
+const PASSING: u64 = 1 << 61;
 const GUARDS: u64 = PASSING - 1;
 
 /// What those who look need to know, and readers do not.
@@ -76,8 +78,21 @@ pub(super) enum Leave {
     Quiet,
     /// Somebody waits for it.
     Asked,
-    /// It has retired something itself.
-    Retired,
+    /// It has retired something itself, where a packet made a table grow.
+    Grown,
+    /// It has retired something itself, in a control operation.
+    Replaced,
+}
+
+impl Leave {
+    /// How a pin went, if `flags` say what was done under it.
+    const fn or_retired(self, flags: u64) -> Self {
+        match flags {
+            flags if flags & REPLACED != 0 => Self::Replaced,
+            flags if flags & GROWN != 0 => Self::Grown,
+            _ => self,
+        }
+    }
 }
 
 impl Record {
@@ -141,7 +156,7 @@ impl Record {
         if depth & PASSING != 0 {
             self.give_up();
         }
-        if depth & RETIRED != 0 { Leave::Retired } else { leave }
+        leave.or_retired(depth)
     }
 
     #[inline]
@@ -182,19 +197,30 @@ impl Record {
     #[cold]
     fn again_otherwise(&self, depth: u64) -> Leave {
         let asked = self.words.asked.load(Ordering::Relaxed) == self.words.sequence.load(Ordering::Relaxed);
-        if depth & GUARDS != 1 || depth & RETIRED == 0 && !asked {
+        if depth & GUARDS != 1 || depth & (REPLACED | GROWN) == 0 && !asked {
             return Leave::Quiet;
         }
         let leave = self.end_pin();
         let sequence = self.words.sequence.load(Ordering::Relaxed);
         self.words.sequence.store(sequence.wrapping_add(1), Ordering::Release);
-        self.words.depth.store(depth & !RETIRED, Ordering::Relaxed);
-        if depth & RETIRED != 0 { Leave::Retired } else { leave }
+        self.words.depth.store(depth & !(REPLACED | GROWN), Ordering::Relaxed);
+        leave.or_retired(depth)
     }
 
-    /// Notes that something was retired under the pin.
-    pub(super) fn note_retired(&self) {
-        self.flag(RETIRED);
+    /// Notes that a control operation retired something under the pin.
+    pub(super) fn note_replaced(&self) {
+        self.flag(REPLACED);
+    }
+
+    /// Notes that something was retired under the pin for a packet's sake.
+    pub(super) fn note_grown(&self) {
+        self.flag(GROWN);
+    }
+
+    /// Has the thread, which has just unpinned, lend a hand after its next pin, too.
+    pub(super) fn ask_for_next(&self) {
+        // Relaxed: as in `ask`. If the thread is pinned again meanwhile, or the record another's, one is asked that has nothing to do.
+        self.words.asked.fetch_max(self.words.sequence.load(Ordering::Relaxed) | 1, Ordering::Relaxed);
     }
 
     /// Has the record go with the pin.

@@ -5,7 +5,9 @@
 //! 2. Values leave in the order in which they came. A later one does not wait for an earlier one: a pin that holds up the earlier and not the later is
 //!    over by the retirement of the later.
 //! 3. The value itself stays here, and is not the collector's: so a child that inherits the shelf has all of it, whatever became of the collector.
-//! 4. Nobody waits for anybody. A thread that is held up while it destroys holds up one value.
+//! 4. A value that is *large* is left to threads that have no packets to see to, and so is what came after it, until it is gone.
+//! 5. A panic of a value's own code is reported by its hook, and goes no further: the value counts as gone.
+//! 6. Nobody waits for anybody. A thread that is held up while it destroys holds up one value.
 //!
 //! The queue is Michael and Scott's. `head` points to a node whose value is gone; those after it are what waits. Nodes are freed by the collector.
 
@@ -14,8 +16,10 @@ use super::record::Pin;
 use super::tally::{Tally, Ticket};
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use core::cell::Cell;
+use core::panic::AssertUnwindSafe;
 use crossbeam_epoch::{Atomic, Guard, Owned, unprotected};
 use crossbeam_utils::CachePadded;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 
 pub(super) struct Shelf {
@@ -23,10 +27,31 @@ pub(super) struct Shelf {
     tail: CachePadded<Atomic<Node>>,
 }
 
+/// How long it may take to destroy a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bulk {
+    /// A microsecond or two, in code of this crate that takes no lock and no guard: a reader may do it as it unpins.
+    Small,
+    /// Longer, or nobody knows how long.
+    Large,
+}
+
+/// What a thread may destroy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// What is small, once it may go.
+    Small,
+    /// What may go.
+    Any,
+    /// Everything: no guard can be left in the process.
+    Everything,
+}
+
 /// A value that waits, and what for.
 struct Node {
     /// Belongs to whoever has moved `head` here, and is touched by nobody else once the node is in the queue.
     value: Cell<Option<Box<dyn Send>>>,
+    bulk: Bulk,
     ticket: Ticket,
     pins: Vec<Pin>,
     fired: Arc<AtomicBool>,
@@ -44,6 +69,14 @@ impl Token {
 }
 
 impl Node {
+    fn is_fit(&self, fit: Fit, readers: &Readers) -> bool {
+        match fit {
+            Fit::Small => self.bulk == Bulk::Small && self.may_go(readers),
+            Fit::Any => self.may_go(readers),
+            Fit::Everything => true,
+        }
+    }
+
     fn may_go(&self, readers: &Readers) -> bool {
         // Acquire: pairs with the Release in `Token::fire`.
         self.pins.iter().all(|pin| readers.is_over(pin)) || self.fired.load(Ordering::Acquire)
@@ -54,6 +87,7 @@ impl Shelf {
     pub(super) fn new() -> Self {
         let empty = Node {
             value: Cell::new(None),
+            bulk: Bulk::Small,
             ticket: Ticket::default(),
             pins: Vec::new(),
             fired: Arc::default(),
@@ -65,10 +99,10 @@ impl Shelf {
     }
 
     /// Takes a value in, to go when `pins` are over. `pin` is one of this shelf's collector, as in all calls here.
-    pub(super) fn put(&self, value: Box<dyn Send>, ticket: Ticket, pins: Vec<Pin>, pin: &Guard) -> Token {
+    pub(super) fn put(&self, value: Box<dyn Send>, bulk: Bulk, ticket: Ticket, pins: Vec<Pin>, pin: &Guard) -> Token {
         let fired = Arc::new(AtomicBool::new(false));
         let token = Token(Arc::clone(&fired));
-        let node = Owned::new(Node { value: Cell::new(Some(value)), ticket, pins, fired, next: Atomic::null() });
+        let node = Owned::new(Node { value: Cell::new(Some(value)), bulk, ticket, pins, fired, next: Atomic::null() });
         let node = node.into_shared(pin);
         loop {
             // Acquire, of both: pairs with the Release of whoever put the node there: it is seen as made.
@@ -91,20 +125,14 @@ impl Shelf {
         }
     }
 
-    /// Destroys the oldest value, if it may go or `must`. Says whether it has. `pin` makes a pin.
-    pub(super) fn destroy_one(
-        &self,
-        must: bool,
-        tally: &Tally,
-        readers: &Readers,
-        pin: impl FnOnce() -> Guard,
-    ) -> bool {
+    /// Destroys the oldest value, if it is fit. Says whether it has. `pin` makes a pin.
+    pub(super) fn destroy_one(&self, fit: Fit, tally: &Tally, readers: &Readers, pin: impl FnOnce() -> Guard) -> bool {
         let pin = pin();
-        let Some(node) = self.take(&pin, |node| must || node.may_go(readers)) else { return false };
+        let Some(node) = self.take(&pin, |node| node.is_fit(fit, readers)) else { return false };
         let (value, ticket, blocked_until) = (node.value.take(), node.ticket, readers.last_end(&node.pins));
         // A value may pin as it goes. That pin must be the outermost, and make its fence.
         drop(pin);
-        drop(value);
+        let _ = catch_unwind(AssertUnwindSafe(move || drop(value)));
         tally.item_destroyed(ticket, blocked_until);
         true
     }
@@ -113,7 +141,7 @@ impl Shelf {
     pub(super) fn empty_into(&self, other: &Self, pin: &Guard, theirs: &Guard) {
         while let Some(node) = self.take(pin, |_| true) {
             if let Some(value) = node.value.take() {
-                let _token = other.put(value, node.ticket, Vec::new(), theirs);
+                let _token = other.put(value, node.bulk, node.ticket, Vec::new(), theirs);
             }
         }
     }

@@ -6,7 +6,7 @@
 //! 3. Timers of tasks that are gone take no more room than those of tasks that are not, but for a few.
 
 use super::events::Events;
-use super::fork::Whole;
+use crate::kernels::fork::Whole;
 use core::cmp::Ordering;
 use core::panic::AssertUnwindSafe;
 use std::collections::BinaryHeap;

@@ -1,9 +1,9 @@
 //! What records tell: who may see a value, until when, and who lends a hand.
 
 use super::*;
-use crate::epoch::Domain;
-use crate::epoch::fork::tests::FORKS_HERE;
 use crate::epoch::record::Leave;
+use crate::epoch::{Bulk, Domain};
+use crate::kernels::fork::tests::FORKS_HERE;
 use core::time::Duration;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Barrier, PoisonError, mpsc};
@@ -185,4 +185,99 @@ fn records_pass_from_thread_to_thread_and_name_each_pin_once() {
     assert!(lanes.iter().copied().eq(0..100));
     assert_eq!(readers.iter().map(Record::lane).take(100).collect::<Vec<_>>(), lanes);
     assert!(lanes.iter().all(|&lane| readers.record(lane).is_some_and(|record| record.lane() == lane)));
+}
+
+/// How many of `gone` are set.
+fn count(gone: &[Arc<AtomicBool>]) -> usize {
+    gone.iter().filter(|gone| gone.load(Ordering::Acquire)).count()
+}
+
+#[test]
+fn p01_a_reader_destroys_no_more_than_its_share_and_goes_on_when_it_unpins_again() {
+    let domain = Domain::without_reclaimer();
+    let (values, gone): (Vec<_>, Vec<_>) = (0..70).map(|_| slow(Duration::ZERO)).unzip();
+    with_a_reader(&domain, values, |guard| {
+        drop(guard);
+        assert_eq!(count(&gone), 32);
+        drop(domain.pin());
+        assert_eq!(count(&gone), 64);
+        let mut guard = domain.pin();
+        guard.repin();
+        assert_eq!(count(&gone), 70);
+        drop(guard);
+    });
+    assert_eq!(domain.stats().items_waiting, 0);
+}
+
+#[test]
+fn p01_a_reader_leaves_what_is_large_to_others() {
+    for domain in [Domain::without_reclaimer(), Domain::new()] {
+        let (gone, retired) = (Arc::new(AtomicBool::new(false)), Barrier::new(2));
+        let destroyer = Arc::new(std::sync::Mutex::new(None));
+        struct Large(Arc<AtomicBool>, Arc<std::sync::Mutex<Option<std::thread::ThreadId>>>);
+        impl Drop for Large {
+            fn drop(&mut self) {
+                *self.1.lock().unwrap() = Some(std::thread::current().id());
+                self.0.store(true, Ordering::Release);
+            }
+        }
+        let (small, small_is_gone) = slow(Duration::ZERO);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let guard = domain.pin();
+                retired.wait();
+                retired.wait();
+                drop(guard);
+                for _ in 0..100 {
+                    drop(domain.pin());
+                }
+            });
+            retired.wait();
+            let large = Box::new(Large(Arc::clone(&gone), Arc::clone(&destroyer)));
+            domain.pin().retire_replaced(large, Bulk::Large);
+            domain.pin().retire(small);
+            retired.wait();
+            let reader_thread = reader.thread().id();
+            reader.join().unwrap();
+            domain.synchronize(Duration::from_secs(20)).unwrap();
+            assert!(gone.load(Ordering::Acquire) && small_is_gone.load(Ordering::Acquire));
+            assert_ne!(*destroyer.lock().unwrap(), Some(reader_thread));
+        });
+    }
+}
+
+#[test]
+fn p11_a_value_that_panics_as_it_goes_takes_nothing_with_it() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("a value that panics, on purpose");
+        }
+    }
+    let domain = Domain::without_reclaimer();
+    let (value, gone) = slow(Duration::ZERO);
+    domain.pin().retire(Panics);
+    domain.pin().retire(value);
+    assert!(gone.load(Ordering::Acquire));
+    assert_eq!((domain.stats().items_waiting, domain.stats().latency.count()), (0, 2));
+}
+
+#[test]
+fn values_that_retire_others_as_they_go_do_not_nest() {
+    struct Chain(Domain, usize, Arc<std::sync::atomic::AtomicUsize>);
+    impl Drop for Chain {
+        fn drop(&mut self) {
+            // In a frame that is no small one: a few hundred of them would be too many.
+            let frame = std::hint::black_box([0u8; 4096]);
+            self.2.fetch_add(usize::from(frame[0] == 0), Ordering::Relaxed);
+            if let Some(left) = self.1.checked_sub(1) {
+                self.0.pin().retire(Chain(self.0.clone(), left, Arc::clone(&self.2)));
+            }
+        }
+    }
+    let domain = Domain::without_reclaimer();
+    let gone = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    domain.pin().retire(Chain(domain.clone(), 9_999, Arc::clone(&gone)));
+    assert_eq!(domain.reclaim(), 0);
+    assert_eq!(gone.load(Ordering::Relaxed), 10_000);
 }

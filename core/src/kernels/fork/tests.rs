@@ -1,9 +1,7 @@
 //! Forks: what the child finds, and may go on with.
 
 use super::*;
-use crate::epoch::domain::SynchronizeError;
-use crate::epoch::timers::Task;
-use crate::epoch::{Domain, Published};
+use crate::epoch::{Bulk, Domain, Published, SynchronizeError, Task};
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -14,7 +12,7 @@ const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(50);
 
 /// Held to fork, and by tests that forks would disturb: readers do not wait for one to lend a hand.
-pub(in crate::epoch) static FORKS_HERE: RwLock<()> = RwLock::new(());
+pub(crate) static FORKS_HERE: RwLock<()> = RwLock::new(());
 
 #[test]
 fn what_is_whole_nests() {
@@ -35,11 +33,14 @@ fn threads_have_numbers_of_their_own() {
 }
 
 #[cfg(unix)]
+pub(crate) use real::in_child;
+
+#[cfg(unix)]
 mod real {
     use super::*;
 
     /// Runs `work` in a child process, which ends with it, and must end well.
-    fn in_child(work: impl FnOnce()) {
+    pub(crate) fn in_child(work: impl FnOnce()) {
         let forking = FORKS_HERE.write().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the child runs on, on this thread's stack, until it exits; it needs no lock but those of this crate and of the allocator, which
         // both see to it that they are free in a child.
@@ -147,7 +148,7 @@ mod real {
             // The child's own threads, and this one with a second guard, retire what this one sees.
             std::thread::scope(|scope| {
                 scope.spawn(|| {
-                    published.replace(Arc::new(2), &domain.pin()).unwrap();
+                    published.replace(Arc::new(2), Bulk::Small, &domain.pin()).unwrap();
                     domain.pin().retire(Counted(Arc::clone(&gone)));
                     let Err(SynchronizeError::Stalled { readers, .. }) = domain.synchronize(SHORT) else {
                         panic!("nobody was named")
@@ -178,7 +179,7 @@ mod real {
         in_child(|| {
             {
                 let second = domain.pin();
-                published.replace(Arc::new(2), &second).unwrap();
+                published.replace(Arc::new(2), Bulk::Small, &second).unwrap();
                 guard.repin();
                 assert_eq!(value.strong_count(), 1, "not under a second guard");
             }
@@ -187,7 +188,7 @@ mod real {
             let two = published.load(&guard).unwrap();
             std::thread::scope(|scope| {
                 scope.spawn(|| {
-                    published.replace(Arc::new(3), &domain.pin()).unwrap();
+                    published.replace(Arc::new(3), Bulk::Small, &domain.pin()).unwrap();
                     domain.reclaim();
                 });
             });
@@ -308,7 +309,7 @@ mod real {
                         // Made before it is seen, so that the sums below hold whenever the fork comes.
                         let _whole = Whole::begin();
                         made.fetch_add(1, Ordering::SeqCst);
-                        published.replace(Counted(Arc::clone(&gone)), &guard).unwrap();
+                        published.replace(Counted(Arc::clone(&gone)), Bulk::Small, &guard).unwrap();
                     }
                 });
                 scope.spawn(|| {

@@ -49,7 +49,8 @@ impl Whole {
     }
 
     /// `None` while another thread forks.
-    pub(super) fn try_begin() -> Option<Self> {
+    pub(crate) fn try_begin() -> Option<Self> {
+        watch();
         let depth = DEPTH.get();
         // Before the gate: a fork by this very thread, from a signal handler, waits for all others only.
         DEPTH.set(depth + 1);
@@ -106,13 +107,13 @@ impl<T> DerefMut for Locked<'_, T> {
 
 /// Forks that lie behind this process. Never changes while a thread can look twice.
 #[inline]
-pub(super) fn forks() -> u64 {
+pub(crate) fn forks() -> u64 {
     // Relaxed: written by a child's only thread, before there are others.
     FORKS.load(Ordering::Relaxed)
 }
 
 /// A number of the calling thread's own, greater than 0. No other has had it, in this process or in those it was forked from.
-pub(super) fn this_thread() -> u64 {
+pub(crate) fn this_thread() -> u64 {
     static NEXT: PlainU64 = PlainU64::new(1);
     NUMBER.with(|number| {
         if number.get() == 0 {
@@ -124,7 +125,7 @@ pub(super) fn this_thread() -> u64 {
 }
 
 #[cfg(unix)]
-pub(super) use unix::{forker, watch};
+pub(crate) use unix::{forker, watch};
 
 #[cfg(unix)]
 mod unix {
@@ -134,13 +135,13 @@ mod unix {
     use std::sync::Once;
 
     /// The number of the thread that the last fork left.
-    pub(in super::super) fn forker() -> u64 {
+    pub(crate) fn forker() -> u64 {
         // Relaxed: as in `forks`.
         FORKER.load(Ordering::Relaxed)
     }
 
     /// Sees to it that forks are noticed from here on.
-    pub(in super::super) fn watch() {
+    pub(crate) fn watch() {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
             // Fails for want of memory only; a fork then goes unnoticed, and what its child retires waits for readers that are gone.
@@ -178,12 +179,12 @@ mod unix {
 }
 
 #[cfg(not(unix))]
-pub(super) fn forker() -> u64 {
+pub(crate) fn forker() -> u64 {
     0
 }
 
 #[cfg(not(unix))]
-pub(super) fn watch() {}
+pub(crate) fn watch() {}
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
