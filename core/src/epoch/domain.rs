@@ -39,7 +39,19 @@ pub(super) struct Inner {
     backlog: u64,
     /// Broken on purpose, for a model that must fail.
     #[cfg(crossbeam_loom)]
-    frees_at_once: bool,
+    flaw: Option<Flaw>,
+}
+
+/// What is wrong with a domain that is broken on purpose.
+#[cfg(crossbeam_loom)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// It destroys at once what it should retire.
+    FreesAtOnce,
+    /// It reads who is pinned without the fence before.
+    ReadsPinsUnfenced,
+    /// It takes a pin for over as soon as it has seen it.
+    TakesPinsForOver,
 }
 
 /// Why [`Domain::synchronize`] could not say that everything is gone.
@@ -98,17 +110,17 @@ impl Domain {
             engine: Arc::new(Engine::new(Arc::new(Tally::default()), reclaims)),
             backlog,
             #[cfg(crossbeam_loom)]
-            frees_at_once: false,
+            flaw: None,
         }))
     }
 
-    /// A domain that destroys what it should retire: broken on purpose.
+    /// A domain that is broken on purpose.
     #[cfg(crossbeam_loom)]
-    pub(crate) fn freeing_at_once() -> Self {
+    pub(crate) fn with_flaw(flaw: Flaw) -> Self {
         let mut domain = Self::without_reclaimer();
-        if let Some(inner) = Arc::get_mut(&mut domain.0) {
-            inner.frees_at_once = true;
-        }
+        let inner = Arc::get_mut(&mut domain.0).expect("nobody else has it yet");
+        inner.flaw = Some(flaw);
+        inner.engine.readers.set_flaw(flaw);
         domain
     }
 
@@ -285,7 +297,7 @@ impl Inner {
 
     #[cfg(crossbeam_loom)]
     pub(super) const fn frees_at_once(&self) -> bool {
-        self.frees_at_once
+        matches!(self.flaw, Some(Flaw::FreesAtOnce))
     }
 }
 

@@ -41,6 +41,8 @@ mod tally;
 mod timers;
 
 pub(crate) use domain::DomainId;
+#[cfg(crossbeam_loom)]
+pub use domain::Flaw;
 pub use domain::{Domain, SynchronizeError};
 pub use guard::Guard;
 pub use latency::LatencyHistogram;

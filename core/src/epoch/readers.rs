@@ -15,6 +15,8 @@
 //! 5. A record remembers when the last few pins were over that were asked. A question may miss its pin: asked just when the reader looks the other way.
 //!    When that pin was over is not known then, and it counts as if it had held up nothing. So a wait is never taken for shorter than it was.
 
+#[cfg(crossbeam_loom)]
+use super::domain::Flaw;
 use super::record::{Pin, Record};
 use crate::kernels::fork::this_thread;
 use crate::primitive::atomic::{Ordering, fence};
@@ -42,6 +44,9 @@ impl fmt::Display for PinnedReader {
 pub(super) struct Readers {
     epoch: Instant,
     first: Chunk,
+    /// Broken on purpose, for a model that must fail.
+    #[cfg(crossbeam_loom)]
+    flaw: OnceLock<Flaw>,
 }
 
 /// Each twice as long as the one before.
@@ -62,7 +67,22 @@ impl Chunk {
 impl Readers {
     /// `epoch` is when the clock of the domain began.
     pub(super) fn new(epoch: Instant) -> Self {
-        Self { epoch, first: Chunk::new(0, FIRST_CHUNK, epoch) }
+        Self {
+            epoch,
+            first: Chunk::new(0, FIRST_CHUNK, epoch),
+            #[cfg(crossbeam_loom)]
+            flaw: OnceLock::new(),
+        }
+    }
+
+    #[cfg(crossbeam_loom)]
+    pub(super) fn set_flaw(&self, flaw: Flaw) {
+        let _ = self.flaw.set(flaw);
+    }
+
+    #[cfg(crossbeam_loom)]
+    fn has(&self, flaw: Flaw) -> bool {
+        self.flaw.get() == Some(&flaw)
     }
 
     /// Makes a record the calling thread's.
@@ -86,6 +106,10 @@ impl Readers {
 
     /// The pins of now: all under which a value can be seen that was made unreachable before. They are asked to say when they are over.
     pub(super) fn pins(&self) -> Vec<Pin> {
+        #[cfg(crossbeam_loom)]
+        if self.has(Flaw::ReadsPinsUnfenced) {
+            return self.iter().filter_map(Record::ask).collect();
+        }
         // Pairs with the fence in the collector's pin (invariant 1).
         fence(Ordering::SeqCst);
         self.iter().filter_map(Record::ask).collect()
@@ -100,6 +124,10 @@ impl Readers {
 
     /// Whether a pin of this domain is over. All that was read under it is read then.
     pub(super) fn is_over(&self, pin: &Pin) -> bool {
+        #[cfg(crossbeam_loom)]
+        if self.has(Flaw::TakesPinsForOver) {
+            return true;
+        }
         self.record(pin.lane).is_none_or(|record| record.is_over(pin.number))
     }
 
