@@ -2,6 +2,7 @@
 //!
 //! Computed apart from the library: key expansion by FIPS 197, key derivation by RFC 3711 4.3, GHASH's powers by the field's own multiplication.
 
+use crate::child::encrypts_headers;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes192, Aes256};
 use keyflip::{Kernels, Profile};
@@ -191,6 +192,11 @@ pub(crate) fn of(profile: Profile, material: &[u8], of: &str) -> Vec<Needle> {
         if !gcm && profile.is_authenticated() {
             list.hmac(protocol, &derive(1, 20));
         }
+    }
+    if encrypts_headers(profile) {
+        // RFC 6904 4.3: AES-CM's, whatever encrypts the payload.
+        list.add("header schedule", &expand(&derive(key, salt, 6, key.len())), Lives::WithTheKey);
+        list.add("header salt", &derive(key, salt, 7, salt.len()), Lives::WithTheKey);
     }
     list.needles
 }
