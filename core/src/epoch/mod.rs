@@ -14,11 +14,11 @@
 //! 5. Deferred code fires tokens and frees nodes of the shelf. It runs no code of a value, touches no thread-local storage and takes no guard.
 //!
 //! ```text
-//!   domain  guard                 what users hold
+//!   domain  guard  registry       what users hold
 //!   members                       a thread's membership, in its local storage
 //!   reclaimer                     a thread that does what is left
 //!   engine                        what the threads of one process share: the four below
-//!   shelf   timers                what waits, and what is to be done in time
+//!   shelf   timers  events        what waits, what is to be done in time, what is to be told
 //!   readers record                who is pinned
 //!   tally   latency               what was counted
 //!   published  slots              what readers load

@@ -224,4 +224,17 @@ mod tests {
         drop((from, to));
         assert_eq!((Arc::strong_count(&a), Arc::strong_count(&b)), (1, 1));
     }
+
+    #[test]
+    fn slots_refuse_a_foreign_guard() {
+        let (ours, theirs) = (Domain::without_reclaimer(), Domain::without_reclaimer());
+        let slots = Slots::new(ours.id(), 1);
+        let (ours, theirs) = (ours.pin(), theirs.pin());
+        let seven = slots.fill(0, Arc::new(7u64), &ours).unwrap();
+        assert_eq!(slots.load(0, &theirs).unwrap_err(), Error::ForeignGuard);
+        assert_eq!(slots.fill(0, Arc::new(8), &theirs), Err(Arc::new(8)));
+        assert_eq!(slots.replace(0, seven, Arc::new(8), Bulk::Small, &theirs), Err(Arc::new(8)));
+        assert_eq!(slots.freeze(0, &theirs), Err(Error::ForeignGuard));
+        assert_eq!(slots.load(0, &ours).unwrap().value, Some(&7));
+    }
 }
