@@ -122,10 +122,15 @@ impl Keys {
     }
 
     fn needles(&self, which: [usize; 2]) -> Vec<Needle> {
-        which
-            .into_iter()
-            .flat_map(|which| needles::of(self.profile, &self.keys[which], &format!("key {which}")))
-            .collect()
+        let of = |which: usize| {
+            let (key, name) = (&self.keys[which], format!("key {which}"));
+            let mut all = needles::of(self.profile, key, &name);
+            if child::encrypts_headers(self.profile) {
+                all.extend(needles::of_headers(self.profile, key, &name));
+            }
+            all
+        };
+        which.into_iter().flat_map(of).collect()
     }
 
     /// What a peer sends under the receiving key.
