@@ -148,13 +148,19 @@ pub enum Error {
     /// A rollover counter or index below the one in use would make old packets acceptable, or reuse keystream.
     #[error("rollover counter or index cannot go back")]
     IndexBackward,
+    /// The SSRC has keys of its own already: they can be rekeyed, or taken from it.
+    #[error("SSRC has keys of its own already")]
+    SsrcHasKeys,
+    /// The SSRC has no keys of its own.
+    #[error("SSRC has no keys of its own")]
+    NoKeysForSsrc,
     /// A replay window outside 64 to 32768 packets.
     #[error("replay window must be 64 to 32768 packets")]
     BadReplayWindow,
     /// A key lifetime of 0 or above what RFC 3711 9.2 allows.
     #[error("key lifetime must be at least 1 and at most 2^48 SRTP and 2^31 SRTCP packets")]
     BadKeyLifetime,
-    /// More retired values wait for readers than the domain allows: some reader is stalled. The key in use stays.
+    /// More retired values wait for readers than the domain allows: some reader is stalled. The key in use stays, and so does a stream.
     #[error("too many retired values wait for readers to unpin")]
     TooManyRetired,
     /// A grace of more keys than the ring can hold.

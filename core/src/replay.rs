@@ -44,6 +44,11 @@ impl ReplayList {
         Self { words: Box::default(), reciprocal: 0, base: u64::MAX, window: 0 }
     }
 
+    /// Packets of its window. `None` if it is closed.
+    pub(crate) fn window(&self) -> Option<u32> {
+        u32::try_from(self.window).ok().filter(|window| *window > 0)
+    }
+
     /// Whether `index` could be claimed now. `highest` is the highest index claimed so far, if any.
     ///
     /// # Errors

@@ -44,8 +44,18 @@ pub(crate) fn unprotect(
 
 #[inline(always)]
 fn unprotect_as(context: &Context, guard: &Guard<'_>, protocol: Protocol, buffer: &mut Buffer<'_>) -> Result<usize> {
-    let plain = until_settled!(accept(context, guard, protocol, buffer));
-    plain.inspect_err(|error| context.refusals.count(*error, guard))
+    let room = buffer.room();
+    let plain = until_settled!(accept::<true>(context, guard, protocol, buffer, room));
+    plain.inspect_err(|error| context.count_refusal(*error, guard, protocol, buffer.packet()))
+}
+
+/// Verifies one packet and claims its index, and leaves it encrypted; returns its length without the trailer.
+pub(crate) fn authenticate(context: &Context, guard: &Guard<'_>, protocol: Protocol, packet: &[u8]) -> Result<usize> {
+    let mut buffer = Buffer::between(packet, &mut []);
+    let accepted = scrubbed(scrub_after_packet, || {
+        until_settled!(accept::<false>(context, guard, protocol, &mut buffer, usize::MAX))
+    });
+    accepted.inspect_err(|error| context.count_refusal(*error, guard, protocol, packet))
 }
 
 /// A packet whose index is claimed: it may be decrypted.
@@ -69,16 +79,24 @@ impl Accepted<'_> {
     }
 }
 
-/// All that can fail, the claim at its end, and the decryption.
+/// All that can fail, the claim at its end, and the decryption, if it is to be decrypted.
 #[inline(always)]
-fn accept(context: &Context, guard: &Guard<'_>, protocol: Protocol, buffer: &mut Buffer<'_>) -> Result<usize> {
+fn accept<const DECRYPTS: bool>(
+    context: &Context,
+    guard: &Guard<'_>,
+    protocol: Protocol,
+    buffer: &mut Buffer<'_>,
+    room: usize,
+) -> Result<usize> {
     let octets = buffer.packet();
-    let (ring, packet) = parse(context, guard, protocol, octets, buffer.room())?;
+    let context = context.route(guard, protocol, octets)?;
+    let (ring, packet) = parse(context, guard, protocol, octets, room)?;
     match guess(context, ring, guard, protocol, &packet, octets) {
         Ok((stream, verified)) => {
-            Ok(claim(context, protocol, ring, stream, packet.body_end, verified)?.decrypt(buffer))
+            let accepted = claim(context, guard, protocol, ring, stream, packet.body_end, verified)?;
+            Ok(if DECRYPTS { accepted.decrypt(buffer) } else { accepted.body_end })
         }
-        Err(tried) => accept_at_length(context, guard, protocol, buffer, tried),
+        Err(tried) => accept_at_length::<DECRYPTS>(context, guard, protocol, buffer, room, tried),
     }
 }
 
@@ -114,22 +132,24 @@ fn guess<'g>(
 /// The same where it is not the current key, at the first look, that verifies the packet.
 #[cold]
 #[inline(never)]
-fn accept_at_length(
+fn accept_at_length<const DECRYPTS: bool>(
     context: &Context,
     guard: &Guard<'_>,
     protocol: Protocol,
     buffer: &mut Buffer<'_>,
+    room: usize,
     tried: Tried,
 ) -> Result<usize> {
     scrubbed(scrub_at_length, || {
         let octets = buffer.packet();
-        let (ring, packet) = parse(context, guard, protocol, octets, buffer.room())?;
+        let (ring, packet) = parse(context, guard, protocol, octets, room)?;
         let view = View::load(ring, guard, protocol, &packet)?;
         let (view, verdict) = judge(context, guard, protocol, &packet, octets, view, tried)?;
         let verified = verdict.inspect_err(|_| view.count_refused(protocol))?;
         verified.held.key.budget(protocol).check()?;
         let stream = context.admit(verified.held, packet.ssrc, &view.place.seat, guard)?;
-        Ok(claim(context, protocol, view.ring, stream, packet.body_end, verified)?.decrypt(buffer))
+        let accepted = claim(context, guard, protocol, view.ring, stream, packet.body_end, verified)?;
+        Ok(if DECRYPTS { accepted.decrypt(buffer) } else { accepted.body_end })
     })
 }
 
@@ -148,7 +168,7 @@ fn parse<'g>(
     if policy.changes_headers && protocol == Protocol::Rtp {
         (packet.form, packet.head) = policy.read_header(octets, packet.head)?;
     }
-    if !packet.encrypted && policy.encrypts_srtcp() {
+    if !packet.encrypted && policy.demands_encrypted_srtcp() {
         return Err(Error::UnencryptedSrtcp);
     }
     if packet.body_end > room { Err(Error::OutputTooSmall) } else { Ok((ring, packet)) }
@@ -158,6 +178,7 @@ fn parse<'g>(
 #[inline(always)]
 fn claim<'g>(
     context: &Context,
+    guard: &Guard<'_>,
     protocol: Protocol,
     ring: &Ring,
     stream: &Stream,
@@ -168,7 +189,7 @@ fn claim<'g>(
     key.budget(protocol).check()?;
     let track = stream.track(protocol);
     if track.spend(key, protocol)? {
-        context.tell_near_limit(key, protocol);
+        context.tell_near_limit(guard, key, protocol);
     }
     if decides {
         track.decide(Mark::index(proof.index())).inspect_err(|_| track.count_spent_in_vain())?;

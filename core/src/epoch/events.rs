@@ -3,11 +3,14 @@
 //! 1. Raising an event neither waits nor allocates: the queue is bounded and lock-free. What does not fit is counted.
 //! 2. A handler is called where timers run: by the reclaimer, or in a domain without one by whoever drives it. So never on a thread that handles
 //!    packets, and with no guard and no lock held.
-//! 3. An event is in the queue before the reclaimer is rung for, and the reclaimer looks into the queue before it parks.
+//! 3. No fork finds the queue half changed. A handler is not waited for by a fork: it may want a lock that the thread holds which forks.
+//! 4. An event is in the queue before the reclaimer is rung for, and the reclaimer looks into the queue before it parks.
 
 use super::domain::Domain;
-use crate::event::Event;
+use crate::event::{Event, EventKind};
+use crate::kernels::fork::Whole;
 use crate::primitive::atomic::{AtomicU64, Ordering};
+use core::fmt;
 use core::panic::AssertUnwindSafe;
 use crossbeam_queue::ArrayQueue;
 use std::panic::catch_unwind;
@@ -22,12 +25,24 @@ type Handler = Box<dyn Fn(Event) + Send + Sync>;
 pub(super) struct Events {
     queue: ArrayQueue<Event>,
     missed: AtomicU64,
+    /// The kinds that are raised, a bit each.
+    watched: AtomicU64,
     handler: OnceLock<Handler>,
 }
 
 impl Events {
     pub(super) fn new() -> Self {
-        Self { queue: ArrayQueue::new(ROOM), missed: AtomicU64::new(0), handler: OnceLock::new() }
+        Self {
+            queue: ArrayQueue::new(ROOM),
+            missed: AtomicU64::new(0),
+            watched: AtomicU64::new(EventKind::KeyNearLimit.bit()),
+            handler: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn is_watched(&self, kind: EventKind) -> bool {
+        // Relaxed: a setting of its own.
+        self.watched.load(Ordering::Relaxed) & kind.bit() != 0
     }
 
     /// Something waits for the handler.
@@ -35,14 +50,40 @@ impl Events {
         self.handler.get().is_some() && !self.queue.is_empty()
     }
 
+    /// Takes in an event, and wakes whom it may concern.
+    pub(super) fn raise(&self, event: Event, wake: impl FnOnce()) {
+        if !self.is_watched(event.kind()) {
+            return;
+        }
+        let _whole = Whole::begin();
+        if self.queue.push(event).is_err() {
+            // Relaxed: a counter.
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.handler.get().is_some() {
+            wake();
+        }
+    }
+
+    fn next(&self) -> Option<Event> {
+        let _whole = Whole::begin();
+        self.queue.pop()
+    }
+
     /// Hands what waits to the handler. An event on which it panics is spent; the panic has been reported by its hook.
     pub(super) fn deliver(&self) {
         let Some(handler) = self.handler.get() else { return };
         // No more than were there when it began: a handler may raise events itself.
         for _ in 0..self.queue.len() {
-            let Some(event) = self.queue.pop() else { return };
+            let Some(event) = self.next() else { return };
             let _ = catch_unwind(AssertUnwindSafe(|| handler(event)));
         }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("waiting", &self.queue.len()).finish_non_exhaustive()
     }
 }
 
@@ -54,14 +95,22 @@ impl Domain {
     /// context in there would keep the domain for ever.
     #[must_use]
     pub fn on_event(self, handler: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        let _whole = Whole::begin();
         let _ = self.events().handler.set(Box::new(handler));
         self
+    }
+
+    /// Has events of these kinds raised, too. [`EventKind::KeyNearLimit`] is raised unless asked, where a session has a soft limit, and no other.
+    pub fn watch_events(&self, kinds: &[EventKind]) {
+        let bits = kinds.iter().fold(0, |bits, kind| bits | kind.bit());
+        // Relaxed: as in `is_watched`.
+        self.events().watched.fetch_or(bits, Ordering::Relaxed);
     }
 
     /// The oldest event that nobody has taken yet. Up to 256 wait.
     #[must_use]
     pub fn next_event(&self) -> Option<Event> {
-        self.events().queue.pop()
+        self.events().next()
     }
 
     /// How many events were lost, since nobody had taken those before them.
@@ -73,14 +122,7 @@ impl Domain {
 
     /// Tells the owner of an event.
     pub(crate) fn raise(&self, event: Event) {
-        let events = self.events();
-        if events.queue.push(event).is_err() {
-            // Relaxed: a counter.
-            events.missed.fetch_add(1, Ordering::Relaxed);
-        }
-        if events.handler.get().is_some() {
-            self.wake();
-        }
+        self.events().raise(event, || self.wake());
     }
 }
 
@@ -98,7 +140,7 @@ mod tests {
     }
 
     fn number(event: &Event) -> u64 {
-        let Event::KeyNearLimit { packets_left, .. } = event;
+        let Event::KeyNearLimit { packets_left, .. } = event else { panic!("{event:?}") };
         *packets_left
     }
 
@@ -169,5 +211,36 @@ mod tests {
             assert!(begun.elapsed() < LONG);
             std::thread::yield_now();
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn events_are_delivered_in_a_child_and_no_fork_finds_the_queue_half_changed() {
+        use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+        let seen = std::sync::Arc::new(AtomicU64::new(0));
+        let told = std::sync::Arc::clone(&seen);
+        let domain = Domain::new().on_event(move |event| _ = told.fetch_max(number(&event), Ordering::SeqCst));
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    domain.raise(event(1));
+                }
+            });
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                for _ in 0..50 {
+                    crate::kernels::fork::tests::in_child(|| {
+                        let begun = std::time::Instant::now();
+                        while seen.load(Ordering::SeqCst) != 7 {
+                            assert!(begun.elapsed() < LONG);
+                            domain.raise(event(7));
+                            std::thread::yield_now();
+                        }
+                    });
+                }
+            }));
+            stop.store(true, Ordering::Relaxed);
+            outcome.unwrap();
+        });
     }
 }

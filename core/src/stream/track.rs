@@ -39,6 +39,11 @@ impl Track {
         }
     }
 
+    /// Packets of its replay window, if it has one.
+    pub(super) fn window(&self) -> Option<u32> {
+        self.replay.window()
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         // Relaxed: an estimate may lag; the tag and the claim decide.
         Mark(self.mark.load(Ordering::Relaxed))
@@ -168,14 +173,14 @@ impl Track {
             }
             let lease = budget.lease()?;
             passes_soft_limit |= lease.passes_soft_limit;
-            // What is left of an older key's lease lapses. It is taken off before, and the new one added after, so that `accepted` never counts too many.
+            // What is left of an older key's lease lapses. It is taken off before, and the new one added after, so that `packets` never counts too many.
             self.leased.fetch_sub(left, Ordering::Relaxed);
             let next = id << LEASE_BITS | FRESH | (lease.packets - 1);
-            // Release, on success, and Acquire in `accepted`: who sees the new lease sees the old one taken off.
+            // Release, on success, and Acquire in `packets`: who sees the new lease sees the old one taken off.
             match self.lease.compare_exchange(seen, next, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => {
                     self.leased.fetch_add(lease.packets, Ordering::Relaxed);
-                    // Release: who sees it known in `accepted` sees it added.
+                    // Release: who sees it known in `packets` sees it added.
                     self.lease.fetch_and(!FRESH, Ordering::Release);
                     return Ok(passes_soft_limit);
                 }
@@ -197,16 +202,22 @@ impl Track {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts a packet as neither sent nor refused for which [`Self::spend`] has counted one.
+    #[cold]
+    pub(crate) fn count_not_spent(&self) {
+        // Relaxed: a counter.
+        self.leased.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Counts a packet as refused for which [`Self::spend`] has counted one as accepted.
     #[cold]
     pub(crate) fn count_spent_in_vain(&self) {
-        // Relaxed: a counter.
-        self.leased.fetch_sub(1, Ordering::Relaxed);
+        self.count_not_spent();
         self.count_refused();
     }
 
     /// Packets accepted or sent: exactly, when no other thread is at work here.
-    fn accepted(&self) -> u64 {
+    pub(super) fn packets(&self) -> u64 {
         // A lease is being added for some nanoseconds, unless the thread that does it is put to sleep just then.
         const LOOKS: usize = 64;
         let mut accepted = 0;
@@ -229,7 +240,7 @@ impl Track {
         TrackInfo {
             highest_index: mark.highest(),
             cycle: u32::try_from(mark.current_cycle(counter)).unwrap_or(u32::MAX),
-            packets: self.accepted(),
+            packets: self.packets(),
             // Relaxed: a counter.
             refused: self.refused.load(Ordering::Relaxed),
         }

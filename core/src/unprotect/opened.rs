@@ -17,6 +17,8 @@ use core::ops::Range;
 
 /// A packet of a batch, on its way: judged but for its tag.
 pub(crate) struct Opened<'g> {
+    /// Whose refusals count.
+    counts: &'g Context,
     context: &'g Context,
     ring: &'g Ring,
     stream: &'g Stream,
@@ -58,6 +60,8 @@ impl<'g> Opened<'g> {
         octets: &[u8],
         room: usize,
     ) -> Option<Self> {
+        let counts = context;
+        let context = context.route(guard, protocol, octets).ok()?;
         let (ring, packet) = parse(context, guard, protocol, octets, room).ok()?;
         let stream = ring.plain()?.space.stream_of(packet.ssrc, guard).ok()??;
         let mark = stream.track(protocol).mark();
@@ -71,7 +75,7 @@ impl<'g> Opened<'g> {
         let tag = (u32::try_from(packet.trailer.tag.start).ok()?, u8::try_from(packet.trailer.tag.len()).ok()?);
         let frame = frame(context.policy(), protocol, &packet, index);
         let accepted = Accepted { key: &held.key, suite: held.key.suite(protocol), frame, body_end: packet.body_end };
-        Some(Self { context, ring, stream, mark, held, accepted, wire_index: packet.index, tag, in_grace })
+        Some(Self { counts, context, ring, stream, mark, held, accepted, wire_index: packet.index, tag, in_grace })
     }
 
     /// What its tag is computed of.
@@ -103,19 +107,19 @@ impl<'g> Opened<'g> {
         }
         let Accepted { suite, frame, body_end, .. } = self.accepted;
         let verified = Verified { held: self.held, suite, frame, proof, decides: false };
-        match claim(self.context, protocol, self.ring, self.stream, body_end, verified) {
+        match claim(self.context, guard, protocol, self.ring, self.stream, body_end, verified) {
             Ok(_) => Ok(()),
-            Err(error) => self.refused(guard, error),
+            Err(error) => self.refused(guard, octets, error),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn refused(&self, guard: &Guard<'_>, error: Error) -> core::result::Result<(), Option<Error>> {
+    fn refused(&self, guard: &Guard<'_>, octets: &[u8], error: Error) -> core::result::Result<(), Option<Error>> {
         if error == Error::NoSuchStream {
             return Err(None);
         }
-        self.context.refusals.count(error, guard);
+        self.counts.count_refusal(error, guard, self.accepted.frame.protocol, octets);
         Err(Some(error))
     }
 
