@@ -1,6 +1,6 @@
 //! A session: both directions with one peer, and how it is made.
 
-use crate::context::Context;
+use crate::context::Direction;
 use crate::crypto::profile::Profile;
 use crate::epoch::Domain;
 use crate::error::Result;
@@ -31,7 +31,7 @@ pub struct SessionBuilder {
 impl Session {
     /// Starts to describe a session.
     pub const fn builder(profile: Profile) -> SessionBuilder {
-        SessionBuilder { policy: Policy::new(profile), inbound: Vec::new(), outbound: None }
+        SessionBuilder::of(Policy::new(profile))
     }
 
     /// The receiving direction.
@@ -48,6 +48,21 @@ impl Session {
 }
 
 impl SessionBuilder {
+    /// One of this policy, and without keys.
+    pub(crate) const fn of(policy: Policy) -> Self {
+        Self { policy, inbound: Vec::new(), outbound: None }
+    }
+
+    /// What it says of the receiving direction.
+    pub(crate) fn into_inbound(self) -> (Policy, Vec<MasterKey>) {
+        (self.policy, self.inbound)
+    }
+
+    /// What it says of the sending direction.
+    pub(crate) fn into_outbound(self) -> (Policy, Option<MasterKey>) {
+        (self.policy, self.outbound)
+    }
+
     /// The key of the receiving direction. Without one, it refuses all packets until it is rekeyed. Given again, further keys are added beside the
     /// first, as by [`Inbound::add_key`].
     pub fn inbound(mut self, key: MasterKey) -> Self {
@@ -182,8 +197,8 @@ impl SessionBuilder {
     /// [`Error::BadExtensionId`](crate::Error::BadExtensionId), [`Error::NoHeaderCipher`](crate::Error::NoHeaderCipher),
     /// [`Error::TwoHeaderCiphers`](crate::Error::TwoHeaderCiphers); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
     pub fn build(self, domain: &Domain) -> Result<Session> {
-        let inbound = Context::new(domain, self.policy, true, &self.inbound)?;
-        let outbound = Context::new(domain, self.policy, false, self.outbound.as_slice())?;
+        let inbound = Direction::new(domain, self.policy, true, &self.inbound)?;
+        let outbound = Direction::new(domain, self.policy, false, self.outbound.as_slice())?;
         Ok(Session { inbound: Inbound(inbound), outbound: Outbound(outbound) })
     }
 }

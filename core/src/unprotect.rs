@@ -35,6 +35,13 @@ pub(crate) fn unprotect(
     scrubbed(scrub_after_packet, || unprotect_unscrubbed(context, guard, protocol, &mut buffer))
 }
 
+/// Verifies one packet and claims its index, and leaves it encrypted; returns its length without the trailer.
+pub(crate) fn authenticate(context: &Context, guard: &Guard<'_>, protocol: Protocol, packet: &[u8]) -> Result<usize> {
+    let accept = || accept(context, guard, protocol, packet, usize::MAX).map(|accepted| accepted.body_end);
+    scrubbed(scrub_after_packet, || until_settled(accept))
+        .inspect_err(|error| context.count_refusal(*error, guard, protocol, packet))
+}
+
 /// As [`unprotect`], but leaves copies of keys on the stack and in registers.
 pub(crate) fn unprotect_unscrubbed(
     context: &Context,
@@ -46,7 +53,7 @@ pub(crate) fn unprotect_unscrubbed(
     match accepted {
         Ok(accepted) => Ok(accepted.decrypt(buffer)),
         Err(error) => {
-            context.refusals.count(error, guard);
+            context.count_refusal(error, guard, protocol, buffer.packet());
             Err(error)
         }
     }
@@ -79,6 +86,7 @@ fn accept<'g>(
     octets: &[u8],
     room: usize,
 ) -> Result<Accepted<'g>> {
+    let context = context.route(guard, protocol, octets)?;
     let (ring, packet) = parse(context, guard, protocol, octets, room)?;
     let (view, verdict) = judge(context, guard, protocol, &packet, octets, ring)?;
     let verified = verdict.inspect_err(|_| view.count_refused(protocol))?;
@@ -99,7 +107,7 @@ fn parse<'g>(
     if policy.changes_headers && protocol == Protocol::Rtp {
         policy.read_header(&mut packet, octets)?;
     }
-    if !packet.encrypted && policy.encrypts_srtcp() {
+    if !packet.encrypted && policy.demands_encrypted_srtcp() {
         return Err(Error::UnencryptedSrtcp);
     }
     if packet.body_end > room { Err(Error::OutputTooSmall) } else { Ok((ring, packet)) }
@@ -119,7 +127,7 @@ fn claim<'g>(
     let stream = context.admit(held, frame.ssrc, &view.place.seat, guard)?;
     let track = stream.track(protocol);
     if track.spend(key, protocol)? {
-        context.tell_near_limit(key, protocol);
+        context.tell_near_limit(guard, key, protocol);
     }
     if decides {
         track.decide(Mark::index(proof.index()))?;

@@ -104,14 +104,16 @@ impl Domain {
     fn with(reclaims: bool, backlog: u64) -> Self {
         static NEXT_ID: PlainU64 = PlainU64::new(0);
         fork::watch();
-        Self(Arc::new(Inner {
+        let domain = Self(Arc::new(Inner {
             // Relaxed: only uniqueness matters.
             id: DomainId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
             engine: Arc::new(Engine::new(Arc::new(Tally::default()), reclaims)),
             backlog,
             #[cfg(crossbeam_loom)]
             flaw: None,
-        }))
+        }));
+        domain.tally().tell(&domain.0.engine.timers.events);
+        domain
     }
 
     /// A domain that is broken on purpose.

@@ -4,6 +4,7 @@ use super::domain::{DomainId, Inner};
 use super::members::Pinned;
 use super::record::{Leave, Record};
 use super::shelf::Bulk;
+use crate::event::{Event, EventKind};
 use crate::kernels::fork::Whole;
 use core::fmt;
 use core::mem::ManuallyDrop;
@@ -70,6 +71,16 @@ impl<'d> Guard<'d> {
     #[inline]
     pub(super) fn of(&self, id: DomainId) -> Option<&crossbeam_epoch::Guard> {
         (self.domain.id() == id).then_some(&self.pin)
+    }
+
+    /// Tells the owner of the domain of an event.
+    pub(crate) fn raise(&self, event: Event) {
+        self.domain.engine().timers.events.raise(event, || self.domain.engine().ring());
+    }
+
+    /// Whether events of this kind are raised.
+    pub(crate) fn is_watched(&self, kind: EventKind) -> bool {
+        self.domain.engine().timers.events.is_watched(kind)
     }
 
     /// A small number that differs between the threads of a domain: which of several counters to use.

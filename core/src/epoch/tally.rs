@@ -1,13 +1,17 @@
 //! What a domain has retired and what of it is gone.
 
+use super::events::Events;
 use super::latency::{Latencies, LatencyHistogram};
 use super::record::nanos_since;
+use crate::event::Event;
 use crate::primitive::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// The counters of a domain. Deferred code outlives the domain that queued it, so they sit in an allocation of their own.
 ///
-/// Counts are `Relaxed` but for what is gone: that is added with `Release` after the deed and read with `Acquire`, so that whoever reads the count also
+/// Counts are `Relaxed` but for what is gone: that is added with `Release` after the deed and read with `Acquire`, so that whoever reads the count
+/// also
 /// sees the memory as the deed left it.
 ///
 /// What waits is counted in two *phases*. A retirement counts in the phase of the moment; to wait for all that was retired before now is to turn the
@@ -21,6 +25,8 @@ pub(crate) struct Tally {
     latency: Latencies,
     waited: Latencies,
     made: Instant,
+    /// Where keys tell of themselves.
+    events: OnceLock<Arc<Events>>,
 }
 
 /// A retirement, to be reported as destroyed.
@@ -64,11 +70,23 @@ impl Default for Tally {
             latency: Latencies::default(),
             waited: Latencies::default(),
             made: Instant::now(),
+            events: OnceLock::new(),
         }
     }
 }
 
 impl Tally {
+    pub(super) fn tell(&self, events: &Arc<Events>) {
+        let _ = self.events.set(Arc::clone(events));
+    }
+
+    /// Tells the owner of the domain of an event, when the reclaimer next looks: something waits, or has just been destroyed.
+    pub(crate) fn raise(&self, event: Event) {
+        if let Some(events) = self.events.get() {
+            events.raise(event, || {});
+        }
+    }
+
     pub(super) fn item_retired(&self) -> Ticket {
         // Relaxed: a retirement that happens before a turn of the phase counts before it, since the turn is made under a mutex that the one
         // who turns it takes after whatever told it of the retirement.
