@@ -21,6 +21,7 @@ use crate::id::ContextId;
 use crate::index::Ssrc;
 use crate::keys::{Held, KeyRing, SessionKeys};
 use crate::policy::{NewStreams, Policy, Windows};
+use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::space::Space;
 use crate::stream::{Origin, Seat, Stream};
 use crate::wire::{Protocol, ssrc_of};
@@ -45,6 +46,8 @@ pub(crate) struct Context {
     id: ContextId,
     policy: Policy,
     pub(crate) refusals: Refusals,
+    /// The kinds of events that the owner has been told of and has not acknowledged, a bit each.
+    told: AtomicU64,
 }
 
 impl Context {
@@ -58,6 +61,7 @@ impl Context {
             id,
             policy,
             refusals: Refusals::default(),
+            told: AtomicU64::new(0),
         }
     }
 
@@ -139,7 +143,36 @@ impl Context {
         if !is_known {
             return Err(Error::UnknownSsrc);
         }
-        held.space.place(ssrc, origin, self.windows(), guard)
+        let (stream, added) = held.space.place_or_find(ssrc, origin, self.windows(), guard)?;
+        if added {
+            guard.raise(Event::StreamAdded { context: self.id, ssrc });
+        }
+        Ok(stream)
+    }
+
+    /// Counts a packet that was refused, and tells the owner, if he should know, once until he acknowledges it.
+    #[cold]
+    pub(crate) fn count_refusal(&self, error: Error, guard: &Guard<'_>, protocol: Protocol, octets: &[u8]) {
+        self.refusals.count(error, guard);
+        let (context, ssrc) = (self.id, ssrc_of(protocol, octets).unwrap_or(Ssrc(0)));
+        let event = match error {
+            Error::UnknownMki => Event::UnknownMki { context, ssrc, protocol },
+            Error::UnknownSsrc => Event::UnknownSsrc { context, ssrc, protocol },
+            Error::TooManyStreams => Event::TooManyStreams { context, ssrc },
+            _ => return,
+        };
+        let bit = event.kind().bit();
+        // Relaxed: of those who set the bit, one finds it unset. Looked at first, so that a flood writes nothing. Not set where nobody is told.
+        let is_told = self.told.load(Ordering::Relaxed) & bit != 0;
+        if !is_told && guard.is_watched(event.kind()) && self.told.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            guard.raise(event);
+        }
+    }
+
+    /// Has events be raised again that are raised once.
+    pub(crate) fn acknowledge_events(&self) {
+        // Relaxed: as above.
+        self.told.store(0, Ordering::Relaxed);
     }
 
     /// Tells the owner that a key has passed its soft limit.

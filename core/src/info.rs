@@ -1,6 +1,7 @@
 //! Snapshots of a context for its owner: keys, streams, lengths. Nothing secret is in them.
 
 use crate::context::Direction;
+use crate::counters::RefusedCounts;
 use crate::crypto::profile::Profile;
 use crate::error::{Error, Result};
 use crate::id::{KeyId, SpaceId};
@@ -45,6 +46,37 @@ pub struct StreamInfo {
     /// No packet was accepted or sent since then, or longer. The data path reads no clock: this is when a snapshot first saw the packet counts as
     /// they are now, so it is as fine as snapshots are frequent.
     pub idle_since: Instant,
+}
+
+/// What a direction of a session has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ContextStats {
+    /// SRTP packets accepted or sent, those of streams that are gone included.
+    pub rtp_packets: u64,
+    /// SRTCP packets accepted or sent, those of streams that are gone included.
+    pub rtcp_packets: u64,
+    /// Packets refused, by reason.
+    pub refused: RefusedCounts,
+    /// Streams: SSRCs that have one.
+    pub streams: usize,
+    /// Keys of the session, those in grace and those added included.
+    pub keys: usize,
+    /// SSRCs with keys of their own.
+    pub ssrcs_with_keys: usize,
+}
+
+pub(crate) fn stats(context: &Direction) -> ContextStats {
+    // A guard of the context's own domain is never refused.
+    let (totals, streams) = context.totals().unwrap_or_default();
+    ContextStats {
+        rtp_packets: totals.rtp,
+        rtcp_packets: totals.rtcp,
+        refused: context.refusals.snapshot(),
+        streams,
+        keys: keys(context, None).len(),
+        ssrcs_with_keys: context.ssrcs_with_slots().len(),
+    }
 }
 
 pub(crate) fn keys(context: &Direction, whose: Option<Ssrc>) -> Vec<KeyInfo> {

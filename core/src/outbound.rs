@@ -7,7 +7,7 @@ use crate::epoch::{Domain, Guard};
 use crate::error::{Error, Result};
 use crate::id::{ContextId, KeyId};
 use crate::index::{Roc, Ssrc};
-use crate::info::{self, KeyInfo, StreamInfo};
+use crate::info::{self, ContextStats, KeyInfo, StreamInfo};
 use crate::keys::{KeyLifetime, Rekeyed};
 use crate::policy::{RocOnRekey, StreamOptions};
 use crate::protect::protect;
@@ -294,6 +294,21 @@ impl Outbound {
     #[must_use]
     pub fn streams(&self) -> Vec<StreamInfo> {
         info::streams(&self.0)
+    }
+
+    /// What this context has counted so far.
+    ///
+    /// # Performance
+    ///
+    /// Looks at every stream, under the mutex of control operations. Packets do not wait for it.
+    #[must_use]
+    pub fn stats(&self) -> ContextStats {
+        info::stats(&self.0)
+    }
+
+    /// Has [`Event`](crate::Event)s be raised again that are raised once for each context: those of unknown MKIs and SSRCs, and of a full table.
+    pub fn acknowledge_events(&self) {
+        self.0.acknowledge_events();
     }
 
     /// Packets refused by this context so far.

@@ -53,7 +53,7 @@ pub(crate) fn ready<'g>(
     room: usize,
 ) -> Result<Ready<'g>> {
     until_settled(|| prepare(context, guard, protocol, head, len, room))
-        .inspect_err(|error| context.refusals.count(*error, guard))
+        .inspect_err(|error| context.count_refusal(*error, guard, protocol, head))
 }
 
 /// A packet whose index is taken: it may be encrypted.

@@ -11,7 +11,7 @@ use crate::id::SpaceId;
 use crate::index::{Roc, Ssrc};
 use crate::keys::Held;
 use crate::policy::Windows;
-use crate::stream::{Mark, Origin, Seat, Stream};
+use crate::stream::{Mark, Origin, Seat, Stream, Totals};
 use crate::table::StreamTable;
 use crate::wire::Protocol;
 use std::sync::Arc;
@@ -55,14 +55,36 @@ impl Space {
         windows: Windows,
         guard: &'g Guard<'_>,
     ) -> Result<&'g Stream> {
+        self.place_or_find(ssrc, origin, windows, guard).map(|(stream, _)| stream)
+    }
+
+    /// The same, and whether this call made it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::place`].
+    pub(crate) fn place_or_find<'g>(
+        &'g self,
+        ssrc: Ssrc,
+        origin: &Origin,
+        windows: Windows,
+        guard: &'g Guard<'_>,
+    ) -> Result<(&'g Stream, bool)> {
+        let mut added = false;
         loop {
             let held = match self.streams.find(ssrc, guard)? {
                 Some(held) => held,
-                None => self.streams.insert(stream(ssrc, origin, windows), guard)?,
+                None => {
+                    let new = stream(ssrc, origin, windows);
+                    let made = Arc::as_ptr(&new);
+                    let held = self.streams.insert(new, guard)?;
+                    added = core::ptr::eq(held, made);
+                    held
+                }
             };
-            let Some(floor) = held.gone() else { return Ok(held) };
+            let Some(floor) = held.gone() else { return Ok((held, added)) };
             // The new stream starts above the floor, whatever `origin` says. Somebody else may be first, and somebody may remove that one again.
-            self.streams.replace(held, stream(ssrc, &floor, windows), guard)?;
+            added = self.streams.replace(held, stream(ssrc, &floor, windows), guard)?;
         }
     }
 
@@ -85,22 +107,24 @@ impl Space {
         }
     }
 
-    /// Removes a stream, and leaves its floor. False if there is none.
-    pub(crate) fn remove(&self, ssrc: Ssrc, guard: &Guard<'_>) -> Result<bool> {
+    /// Removes a stream, and leaves its floor; its packets are added to `gone`. False if there is none.
+    pub(crate) fn remove(&self, ssrc: Ssrc, gone: &mut Totals, guard: &Guard<'_>) -> Result<bool> {
         let Some(held) = self.seat(ssrc, guard)?.stream() else { return Ok(false) };
         // Closed first: nothing is claimed from here on, so the floor holds all that was accepted. If a packet has brought the stream back by
         // then, above its floor, it stays.
         let floor = Stream::floor(ssrc, &held.close());
+        gone.add(held);
         self.streams.replace(held, Arc::new(floor), guard)?;
         Ok(true)
     }
 
     /// Removes a stream and its floor, or the floor alone: as if it had never been. False if there is neither.
-    pub(crate) fn forget(&self, ssrc: Ssrc, guard: &Guard<'_>) -> Result<bool> {
+    pub(crate) fn forget(&self, ssrc: Ssrc, gone: &mut Totals, guard: &Guard<'_>) -> Result<bool> {
         while let Some(held) = self.streams.find(ssrc, guard)?.filter(|held| held.counts_in_table()) {
             // Closed first: what is claimed in the stream that a packet may bring back is forgotten in the next round.
             held.close();
             if self.streams.replace(held, Arc::new(Stream::blank(ssrc)), guard)? {
+                gone.add(held);
                 return Ok(true);
             }
         }
@@ -108,11 +132,12 @@ impl Space {
     }
 
     /// Has the SRTP indices of a stream begin again in cycle `roc`, whatever was accepted before; those of SRTCP go on. False if there is no stream.
-    pub(crate) fn restart(&self, ssrc: Ssrc, roc: Roc, guard: &Guard<'_>) -> Result<bool> {
+    pub(crate) fn restart(&self, ssrc: Ssrc, roc: Roc, gone: &mut Totals, guard: &Guard<'_>) -> Result<bool> {
         while let Some(held) = self.seat(ssrc, guard)?.stream() {
             let windows = held.windows();
             let origin = Origin { srtp: Mark::cycle(roc.0), ..held.close() };
             if self.streams.replace(held, stream(ssrc, &origin, windows), guard)? {
+                gone.add(held);
                 return Ok(true);
             }
         }

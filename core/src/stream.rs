@@ -121,6 +121,21 @@ impl<'g> Seat<'g> {
     }
 }
 
+/// Packets of several streams, of SRTP and SRTCP.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) rtp: u64,
+    pub(crate) rtcp: u64,
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, stream: &Stream) {
+        let [rtp, rtcp] = stream.packets();
+        self.rtp = self.rtp.wrapping_add(rtp);
+        self.rtcp = self.rtcp.wrapping_add(rtcp);
+    }
+}
+
 const SETTLING_BITS: u32 = 16;
 const SETTLING_MASK: u64 = (1 << SETTLING_BITS) - 1;
 
@@ -274,6 +289,11 @@ impl Stream {
             self.srtcp.note_sent(index.get());
         }
         Ok(taken)
+    }
+
+    /// Packets accepted or sent, of SRTP and SRTCP.
+    fn packets(&self) -> [u64; 2] {
+        [&self.srtp, &self.srtcp].map(Track::packets)
     }
 
     /// Snapshots of SRTP and SRTCP.

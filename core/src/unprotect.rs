@@ -38,7 +38,8 @@ pub(crate) fn unprotect(
 /// Verifies one packet and claims its index, and leaves it encrypted; returns its length without the trailer.
 pub(crate) fn authenticate(context: &Context, guard: &Guard<'_>, protocol: Protocol, packet: &[u8]) -> Result<usize> {
     let accept = || accept(context, guard, protocol, packet, usize::MAX).map(|accepted| accepted.body_end);
-    scrubbed(scrub_after_packet, || until_settled(accept)).inspect_err(|error| context.refusals.count(*error, guard))
+    scrubbed(scrub_after_packet, || until_settled(accept))
+        .inspect_err(|error| context.count_refusal(*error, guard, protocol, packet))
 }
 
 /// As [`unprotect`], but leaves copies of keys on the stack and in registers.
@@ -52,7 +53,7 @@ pub(crate) fn unprotect_unscrubbed(
     match accepted {
         Ok(accepted) => Ok(accepted.decrypt(buffer)),
         Err(error) => {
-            context.refusals.count(error, guard);
+            context.count_refusal(error, guard, protocol, buffer.packet());
             Err(error)
         }
     }

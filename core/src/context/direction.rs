@@ -10,6 +10,7 @@ use crate::keys::{Held, History, SessionKeys};
 use crate::policy::{Grace, Policy};
 use crate::secret::MasterKey;
 use crate::space::Space;
+use crate::stream::Totals;
 use core::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
@@ -27,6 +28,8 @@ pub(crate) struct Direction {
 
 /// What control operations need to go one after the other.
 pub(super) struct Control {
+    /// That of the direction.
+    id: ContextId,
     /// Of all keys of the direction, those of slots too: a stream compares the ids of the keys it meets.
     next_key: u64,
     pub(super) next_space: u64,
@@ -42,13 +45,15 @@ pub(super) struct Control {
     pub(super) deadlines: Vec<(KeyId, Instant)>,
     /// When the timer goes off: for the first of them, or for an earlier one that is gone.
     pub(super) timer: Option<Instant>,
+    /// Packets of streams that are gone: SRTP and SRTCP.
+    pub(super) gone: Totals,
 }
 
 impl Control {
     pub(super) fn derive(&mut self, policy: &Policy, domain: &Domain, master: &MasterKey) -> Result<Arc<SessionKeys>> {
         let id = KeyId(self.next_key);
         let limits = policy.limits.at_most(master.lifetime().unwrap_or(u64::MAX));
-        let key = SessionKeys::derive(policy.spec, master, id, limits, policy.elements, domain.tally())?;
+        let key = SessionKeys::derive(policy.spec, master, (self.id, id), limits, policy.elements, domain.tally())?;
         self.next_key += 1;
         Ok(key)
     }
@@ -100,6 +105,7 @@ impl Direction {
     pub(crate) fn new(domain: &Domain, policy: Policy, inbound: bool, keys: &[MasterKey]) -> Result<Arc<Self>> {
         let policy = Self::checked(policy, inbound)?;
         let mut control = Control {
+            id: ContextId::next(),
             next_key: 0,
             next_space: 1,
             first_space: Space::new(SpaceId(0), domain, policy.max_streams)?,
@@ -108,12 +114,13 @@ impl Direction {
             staged: None,
             deadlines: Vec::new(),
             timer: None,
+            gone: Totals::default(),
         };
         let ring = control.first_ring(&policy, domain, keys)?;
         ring.iter().for_each(|held| control.history.note(&held.key));
         let ring = Published::new(domain, ring);
         Ok(Arc::new_cyclic(|this| Self {
-            context: Context::new(domain.id(), ContextId::next(), policy, inbound, ring),
+            context: Context::new(domain.id(), control.id, policy, inbound, ring),
             this: Weak::clone(this),
             domain: domain.clone(),
             control: Mutex::new(control),
@@ -187,6 +194,13 @@ impl Direction {
         next.compact(|older, newer| newer.inherit(older, guard))?;
         for held in next.iter().filter(|held| !ring.iter().any(|before| before.key.id() == held.key.id())) {
             control.history_of(whose).note(&held.key);
+        }
+        for space in ring.spaces() {
+            let stays =
+                Arc::ptr_eq(space, &control.first_space) || next.spaces().iter().any(|kept| Arc::ptr_eq(kept, space));
+            if !stays {
+                space.live(guard)?.for_each(|stream| control.gone.add(stream));
+            }
         }
         // Before the publication retires the ring: once that is out, it may be dropped at any time.
         ring.retire_missing(&next);

@@ -14,7 +14,7 @@ use crate::index::Ssrc;
 use crate::policy::{Policy, Windows};
 use crate::secret::MasterKey;
 use crate::space::Space;
-use crate::stream::Origin;
+use crate::stream::{Origin, Totals};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -67,7 +67,8 @@ impl Direction {
             return Err(Error::NoKey);
         }
         ring.iter().try_for_each(|held| control.check_apart(Some(ssrc), &held.key))?;
-        self.seat_stream(&control.first_space, ssrc, policy.windows(inbound), &guard)?;
+        let space = Arc::clone(&control.first_space);
+        Self::seat_stream(&space, ssrc, policy.windows(inbound), &mut control.gone, &guard)?;
         ring.iter().for_each(|held| control.history_of_slots.note(&held.key));
         let slot = Context::new(self.domain().id(), self.id(), policy, inbound, Published::new(self.domain(), ring));
         self.put_slot(ssrc, Some(Arc::new(slot)), &guard)
@@ -107,10 +108,10 @@ impl Direction {
     }
 
     /// Makes sure that `ssrc` has a stream in `space`, of these windows. One of others begins again above what it had.
-    fn seat_stream(&self, space: &Space, ssrc: Ssrc, windows: Windows, guard: &Guard<'_>) -> Result<()> {
+    fn seat_stream(space: &Space, ssrc: Ssrc, windows: Windows, gone: &mut Totals, guard: &Guard<'_>) -> Result<()> {
         let stream = space.place(ssrc, &Origin::START, windows, guard)?;
         if stream.windows() != windows {
-            space.remove(ssrc, guard)?;
+            space.remove(ssrc, gone, guard)?;
             space.place(ssrc, &Origin::START, windows, guard)?;
         }
         Ok(())

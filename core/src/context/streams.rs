@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::index::{Roc, Ssrc};
 use crate::policy::{StreamOptions, Windows};
 use crate::space::Space;
-use crate::stream::{Mark, NextSrtcp, Origin, Stream};
+use crate::stream::{Mark, NextSrtcp, Origin, Stream, Totals};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,10 +20,22 @@ impl Direction {
         ssrc: Ssrc,
         visit: impl FnOnce(&[&Arc<Space>], Windows, &Guard<'_>) -> Result<R>,
     ) -> Result<R> {
-        let control = self.lock();
+        self.change_spaces(ssrc, |spaces, windows, _, guard| visit(spaces, windows, guard))
+    }
+
+    /// The same for who adds to the packets of streams that are gone.
+    fn change_spaces<R>(
+        &self,
+        ssrc: Ssrc,
+        visit: impl FnOnce(&[&Arc<Space>], Windows, &mut Totals, &Guard<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let mut control = self.lock();
         let guard = self.domain().pin();
         let context = self.context_for(ssrc, &guard)?;
-        visit(&self.spaces_of(context, &control, &guard)?, context.windows(), &guard)
+        let mut gone = control.gone;
+        let outcome = visit(&self.spaces_of(context, &control, &guard)?, context.windows(), &mut gone, &guard)?;
+        control.gone = gone;
+        Ok(outcome)
     }
 
     fn spaces_of<'g>(
@@ -60,8 +73,8 @@ impl Direction {
     ///
     /// [`Error::NoSuchStream`].
     pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
-        let removed = self.in_spaces(ssrc, |spaces, _, guard| {
-            spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, guard)?))
+        let removed = self.change_spaces(ssrc, |spaces, _, gone, guard| {
+            spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, gone, guard)?))
         })?;
         if removed { Ok(()) } else { Err(Error::NoSuchStream) }
     }
@@ -72,15 +85,17 @@ impl Direction {
     ///
     /// [`Error::NoSuchStream`] if there is neither.
     pub(crate) fn forget_stream(&self, ssrc: Ssrc) -> Result<()> {
-        let control = self.lock();
+        let mut control = self.lock();
         let guard = self.domain().pin();
+        let mut gone = control.gone;
         let spaces = self.spaces_of(self, &control, &guard)?;
         // The first is that of slots, too, and may have been left by the session's keys.
-        let spaces = spaces.into_iter().chain([&control.first_space]);
+        let others = spaces.into_iter().filter(|space| !Arc::ptr_eq(space, &control.first_space));
         let mut forgotten = false;
-        for space in spaces {
-            forgotten |= space.forget(ssrc, &guard)?;
+        for space in others.chain([&control.first_space]) {
+            forgotten |= space.forget(ssrc, &mut gone, &guard)?;
         }
+        control.gone = gone;
         if forgotten { Ok(()) } else { Err(Error::NoSuchStream) }
     }
 
@@ -90,8 +105,8 @@ impl Direction {
     ///
     /// [`Error::NoSuchStream`].
     pub(crate) fn force_roc(&self, ssrc: Ssrc, roc: Roc) -> Result<()> {
-        let restarted = self.in_spaces(ssrc, |spaces, _, guard| {
-            spaces.first().map_or(Ok(false), |space| space.restart(ssrc, roc, guard))
+        let restarted = self.change_spaces(ssrc, |spaces, _, gone, guard| {
+            spaces.first().map_or(Ok(false), |space| space.restart(ssrc, roc, gone, guard))
         })?;
         if restarted { Ok(()) } else { Err(Error::NoSuchStream) }
     }
@@ -155,6 +170,24 @@ impl Direction {
             }
         }
         Ok(())
+    }
+
+    /// Packets of all streams, those that are gone included, and how many SSRCs have one.
+    pub(crate) fn totals(&self) -> Result<(Totals, usize)> {
+        let mut ssrcs = HashSet::new();
+        self.for_each(|stream, _| {
+            ssrcs.insert(stream.ssrc());
+        })?;
+        let control = self.lock();
+        let guard = self.domain().pin();
+        let mut totals = control.gone;
+        let spaces = self.ring(&guard)?.spaces();
+        // The first is kept for slots, whether or not the session's keys are in it.
+        let others = spaces.into_iter().filter(|space| !Arc::ptr_eq(space, &control.first_space));
+        for space in others.chain([&control.first_space]) {
+            space.live(&guard)?.for_each(|stream| totals.add(stream));
+        }
+        Ok((totals, ssrcs.len()))
     }
 
     /// A time of [`Self::for_each`]'s clock.

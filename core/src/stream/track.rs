@@ -156,6 +156,12 @@ impl Track {
         }
     }
 
+    /// Packets accepted or sent.
+    pub(super) fn packets(&self) -> u64 {
+        // Relaxed: a counter.
+        self.accepted.load(Ordering::Relaxed)
+    }
+
     /// Keeps the books of an index that was given out, not claimed.
     pub(super) fn note_sent(&self, index: u64) {
         // Relaxed: the mark only tells the control side, and the counter counts.

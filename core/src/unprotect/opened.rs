@@ -85,7 +85,7 @@ impl<'g> Opened<'g> {
             Ok(accepted) => Ok(accepted),
             Err(Error::NoSuchStream) => Err(None),
             Err(error) => {
-                self.counts.refusals.count(error, guard);
+                self.counts.count_refusal(error, guard, self.protocol, octets);
                 Err(Some(error))
             }
         }
