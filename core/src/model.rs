@@ -11,10 +11,12 @@ use crate::wire::Protocol;
 use crate::{epoch, kernels, replay, stream, table};
 use std::sync::Arc;
 
-/// A domain that destroys at once what it should retire: models of it must fail.
+pub use crate::epoch::Flaw;
+
+/// A domain that is broken on purpose: models of it must fail.
 #[must_use]
-pub fn domain_freeing_at_once() -> Domain {
-    Domain::freeing_at_once()
+pub fn domain_with(flaw: Flaw) -> Domain {
+    Domain::with_flaw(flaw)
 }
 
 pub struct Published<T: Send + Sync + 'static>(epoch::Published<T>);
@@ -29,7 +31,7 @@ impl<T: Send + Sync + 'static> Published<T> {
     }
 
     pub fn replace(&self, value: T, guard: &Guard<'_>) -> Result<()> {
-        self.0.replace(value, guard)
+        self.0.replace(value, epoch::Bulk::Small, guard)
     }
 }
 

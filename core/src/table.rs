@@ -12,7 +12,7 @@
 //! 3. Streams are added for authenticated or outgoing packets and by the control side, never for a packet that was merely received (P8), and never
 //!    more than the bound.
 
-use crate::epoch::{Domain, DomainId, Guard, Single, Slot, Slots};
+use crate::epoch::{Bulk, Domain, DomainId, Guard, Single, Slot, Slots};
 use crate::error::{Error, Result};
 use crate::index::Ssrc;
 use crate::primitive::atomic::{AtomicUsize, Ordering};
@@ -155,7 +155,7 @@ impl StreamTable {
             let array = self.array(guard)?;
             match array.probe(self.hash(ssrc), ssrc, guard)? {
                 Probe::Found(at, held) if core::ptr::eq(held, old) => {
-                    match array.slots.replace(at, old, new, guard) {
+                    match array.slots.replace(at, old, new, Bulk::Small, guard) {
                         Ok(()) => return Ok(true),
                         Err(back) => new = back,
                     }
@@ -196,7 +196,7 @@ impl StreamTable {
             }
         }
         // Fails if another helper was first.
-        drop(self.root.replace(0, from, to, guard));
+        drop(self.root.replace(0, from, to, from.bulk(), guard));
         Ok(())
     }
 
@@ -211,6 +211,12 @@ impl StreamTable {
 impl Array {
     fn new(domain: DomainId, len: usize) -> Self {
         Self { slots: Slots::new(domain, len), filled: AtomicUsize::new(0), next: Single::empty(domain) }
+    }
+
+    /// As an array that was left: its streams live on in the next.
+    fn bulk(&self) -> Bulk {
+        const FEW: usize = 64;
+        if self.slots.len() <= FEW { Bulk::Small } else { Bulk::Large }
     }
 
     fn is_full(&self) -> bool {

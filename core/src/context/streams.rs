@@ -30,6 +30,7 @@ impl Direction {
         visit: impl FnOnce(&[&Arc<Space>], Windows, &mut Totals, &Guard<'_>) -> Result<R>,
     ) -> Result<R> {
         let mut control = self.lock();
+        self.domain().check_backlog()?;
         let guard = self.domain().pin();
         let context = self.context_for(ssrc, &guard)?;
         let mut gone = control.gone;
@@ -71,7 +72,7 @@ impl Direction {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`].
+    /// [`Error::NoSuchStream`], [`Error::TooManyRetired`].
     pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
         let removed = self.change_spaces(ssrc, |spaces, _, gone, guard| {
             spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, gone, guard)?))
@@ -83,9 +84,10 @@ impl Direction {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`] if there is neither.
+    /// [`Error::NoSuchStream`] if there is neither; [`Error::TooManyRetired`].
     pub(crate) fn forget_stream(&self, ssrc: Ssrc) -> Result<()> {
         let mut control = self.lock();
+        self.domain().check_backlog()?;
         let guard = self.domain().pin();
         let mut gone = control.gone;
         let spaces = self.spaces_of(self, &control, &guard)?;

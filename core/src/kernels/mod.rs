@@ -5,6 +5,7 @@ mod aes;
 mod choice;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod cpu;
+pub(crate) mod fork;
 #[cfg(target_arch = "x86_64")]
 mod gcm;
 #[cfg(all(test, target_arch = "x86_64", unix, not(miri)))]
@@ -29,7 +30,7 @@ pub(crate) use sha1::{Kernel, TAG_LEN};
 #[cfg(crossbeam_loom)]
 pub(crate) use vault::FreeSlots;
 pub use vault::KeyMemory;
-pub(crate) use vault::Vaulted;
+pub(crate) use vault::{Vaulted, leaving_slabs, unmap_what_was_left};
 
 #[cfg(all(test, target_arch = "x86_64", not(miri)))]
 mod tests;
