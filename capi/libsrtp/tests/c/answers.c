@@ -305,7 +305,8 @@ static void odd(void)
     out.rtcp.sec_serv = sec_serv_auth;
     srtp_t plain = create(&out);
     len = rtcp(packet, SSRC);
-    say("unencrypted", srtp_protect_rtcp(plain, packet, &len), packet, len);
+    int status = srtp_protect_rtcp(plain, packet, &len);
+    say("unencrypted", status, packet, len);
     printf("cannot check: %d\n", srtp_unprotect_rtcp(rx, packet, &len));
 
     /* An SSRC that goes both ways. */
