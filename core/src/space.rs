@@ -104,7 +104,9 @@ impl Space {
         let Some(held) = self.streams.find(ssrc, guard)? else {
             return self.place(ssrc, origin, windows, guard).map(drop);
         };
-        let origin = origin.above(&held.gone().ok_or(Error::StreamExists)?)?;
+        let gone = held.gone().ok_or(Error::StreamExists)?;
+        // One that was forgotten has left no floor.
+        let origin = if held.counts_in_table() { origin.above(&gone)? } else { *origin };
         if self.streams.replace(held, stream(ssrc, &origin, windows), guard)? {
             Ok(())
         } else {
