@@ -38,6 +38,7 @@
 //! ```text
 //!   model  internals                             what model checking sees, what benches of kernels see: each built for it alone
 //!   keying/ (dtls sdes)                          where keys come from
+//!   double/                                      two layers of protection
 //!   parallel  batch  fanout                      many packets at a time
 //!   session  held  inbound  outbound  info       what users hold
 //!   protect  unprotect                           the two paths
@@ -76,6 +77,7 @@ mod classify;
 mod context;
 mod counters;
 mod crypto;
+pub mod double;
 #[allow(unsafe_code)]
 mod epoch;
 mod error;

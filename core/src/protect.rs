@@ -3,7 +3,10 @@
 //! Nothing before the index is taken changes the buffer or any state (but for a stream that is added), and nothing after it can fail. An index
 //! is taken once, so no two packets leave under one key, SSRC and index (P6), unless the caller vouched for them to be the same.
 
+mod check;
 mod headers;
+
+pub(crate) use check::check;
 
 use crate::buffer::Buffer;
 use crate::context::Context;
@@ -153,7 +156,8 @@ fn next_srtcp<'g>(
 }
 
 impl Ready<'_> {
-    fn seal(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> usize {
+    /// Encrypts it, and writes its trailer; returns its new length.
+    pub(crate) fn seal(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> usize {
         let sealed = self.encrypt(protocol, buffer);
         let output = buffer.output();
         self.put_clear(output);

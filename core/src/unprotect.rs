@@ -42,14 +42,20 @@ pub(crate) fn unprotect_unscrubbed(
     protocol: Protocol,
     buffer: &mut Buffer<'_>,
 ) -> Result<usize> {
-    let accepted = until_settled(|| accept(context, guard, protocol, buffer.packet(), buffer.room()));
-    match accepted {
-        Ok(accepted) => Ok(accepted.decrypt(buffer)),
-        Err(error) => {
-            context.refusals.count(error, guard);
-            Err(error)
-        }
-    }
+    let accepted = accepted(context, guard, protocol, buffer.packet(), buffer.room())?;
+    Ok(accepted.decrypt(buffer))
+}
+
+/// Verifies a packet and claims its index; counts a refusal.
+pub(crate) fn accepted<'g>(
+    context: &'g Context,
+    guard: &'g Guard<'_>,
+    protocol: Protocol,
+    octets: &[u8],
+    room: usize,
+) -> Result<Accepted<'g>> {
+    until_settled(|| accept(context, guard, protocol, octets, room))
+        .inspect_err(|error| context.refusals.count(*error, guard))
 }
 
 /// A packet whose index is claimed: it may be decrypted.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors, from the ground up. A module imports from lower floors only; a folder is one module.
-const FLOORS: [&[&str]; 18] = [
+const FLOORS: [&[&str]; 19] = [
     &["error", "primitive"],
     &["index", "id"],
     &["wire", "classify", "buffer", "replay", "kernels"],
@@ -22,6 +22,7 @@ const FLOORS: [&[&str]; 18] = [
     &["batch", "fanout"],
     &["parallel"],
     &["session", "held"],
+    &["double"],
     &["keying"],
     &["model", "internals"],
 ];
