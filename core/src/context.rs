@@ -4,6 +4,9 @@
 //! streams of the direction see it at once (P2).
 
 mod keying;
+mod moving;
+
+pub(crate) use moving::{ContextState, KeyState, PacketRules, SpaceState};
 
 use crate::counters::Refusals;
 use crate::epoch::{Domain, Guard, Published};
@@ -11,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ContextId, KeyId, SpaceId};
 use crate::index::{Roc, Ssrc};
-use crate::keys::{Held, History, KeyRing, SessionKeys};
+use crate::keys::{Held, History, KeyRing, Limits, SessionKeys};
 use crate::policy::{Grace, NewStreams, Policy};
 use crate::secret::MasterKey;
 use crate::space::Space;
@@ -58,11 +61,30 @@ struct Control {
     timer_is_set: bool,
 }
 
+/// # Errors
+///
+/// Those of [`Policy::check`].
+fn checked(policy: Policy, inbound: bool) -> Result<Policy> {
+    let policy = policy.check()?;
+    // What was sent under a replaced key is sent: nothing needs it any more.
+    Ok(if inbound { policy } else { Policy { grace: Grace::NONE, ..policy } })
+}
+
+/// Derives a key, which keeps its master key where the policy says so.
+fn derive(policy: &Policy, domain: &Domain, master: &MasterKey, id: KeyId, limits: Limits) -> Result<Arc<SessionKeys>> {
+    let mut key = SessionKeys::derive(policy.spec, master, id, limits, policy.elements, domain.tally())?;
+    if policy.movable {
+        // Nobody else has it yet.
+        Arc::get_mut(&mut key).ok_or(Error::NoKey)?.keep_master(master, policy.spec);
+    }
+    Ok(key)
+}
+
 impl Control {
     fn derive(&mut self, policy: &Policy, domain: &Domain, master: &MasterKey) -> Result<Arc<SessionKeys>> {
         let id = KeyId(self.next_key);
         let limits = policy.limits.at_most(master.lifetime().unwrap_or(u64::MAX));
-        let key = SessionKeys::derive(policy.spec, master, id, limits, policy.elements, domain.tally())?;
+        let key = derive(policy, domain, master, id, limits)?;
         self.next_key += 1;
         Ok(key)
     }
@@ -81,11 +103,7 @@ impl Context {
     ///
     /// Those of [`Policy::check`], of [`Self::rekey`] and of [`Self::add_key`].
     pub(crate) fn new(domain: &Domain, policy: Policy, inbound: bool, keys: &[MasterKey]) -> Result<Arc<Self>> {
-        let mut policy = policy.check()?;
-        if !inbound {
-            // What was sent under a replaced key is sent: nothing needs it any more.
-            policy.grace = Grace::NONE;
-        }
+        let policy = checked(policy, inbound)?;
         let first_space = Space::new(SpaceId(0), domain, policy.max_streams, policy.windows(inbound))?;
         let mut control = Control {
             next_key: 0,
@@ -105,7 +123,11 @@ impl Context {
                 ring = if ring.is_empty() { ring.rekeyed(held, 0) } else { ring.with(held)? };
             }
         }
-        Ok(Arc::new_cyclic(|this| Self {
+        Ok(Self::with(domain, policy, inbound, ring, control))
+    }
+
+    fn with(domain: &Domain, policy: Policy, inbound: bool, ring: Ring, control: Control) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
             id: ContextId::next(),
             this: Weak::clone(this),
             domain: domain.clone(),
@@ -117,7 +139,7 @@ impl Context {
             refusals: Refusals::default(),
             control: Mutex::new(control),
             made: Instant::now(),
-        }))
+        })
     }
 
     pub(crate) const fn domain(&self) -> &Domain {
@@ -184,6 +206,7 @@ impl Context {
         let mut control = self.lock();
         let guard = self.domain.pin();
         let ring = self.ring.load(&guard)?;
+        ring.check_not_moved()?;
         let (next, outcome) = change(ring, &mut control)?;
         if let Some(mut next) = next {
             next.compact(|older, newer| newer.inherit(older, &guard))?;
@@ -204,8 +227,10 @@ impl Context {
     fn in_spaces<R>(&self, visit: impl FnOnce(&[&Arc<Space>], &Guard<'_>) -> Result<R>) -> Result<R> {
         let control = self.lock();
         let guard = self.domain.pin();
-        let mut spaces = self.ring.load(&guard)?.spaces();
-        if self.ring.load(&guard)?.current().is_err() {
+        let ring = self.ring.load(&guard)?;
+        ring.check_not_moved()?;
+        let mut spaces = ring.spaces();
+        if ring.current().is_err() {
             spaces.retain(|space| !Arc::ptr_eq(space, &control.first_space));
             spaces.insert(0, &control.first_space);
         }

@@ -182,6 +182,15 @@ pub enum Error {
     /// that is done to headers.
     #[error("session cannot be a layer of double encryption")]
     BadLayer,
+    /// The context was moved to another process, which goes on with it ([`moving`](crate::moving)).
+    #[error("context was moved elsewhere")]
+    Moved,
+    /// The session was not built as movable, so that the context's keys have not kept what they were derived from.
+    #[error("context was not built to be moved")]
+    NotMovable,
+    /// What was moved here is of another profile, or has other rules for what packets look like, than the session that is to go on with it.
+    #[error("moved context is of another profile, or has other rules for packets")]
+    MovedDiffers,
     /// A payload type above 127.
     #[error("payload type must be at most 127")]
     BadPayloadType,

@@ -41,7 +41,7 @@
 //!   double/                                      two layers of protection
 //!   parallel  batch  fanout                      many packets at a time
 //!   session  held  inbound  outbound  info       what users hold
-//!   protect  unprotect                           the two paths
+//!   protect  unprotect  moving/                  the two paths; and a context on its way to another process
 //!   context                                      one direction: keys, streams, policy
 //!   space                                        SSRC -> stream, in the index space of some keys
 //!   table                                        the same, lock-free
@@ -98,6 +98,7 @@ mod keys;
 #[cfg(crossbeam_loom)]
 #[doc(hidden)]
 pub mod model;
+pub mod moving;
 mod outbound;
 #[cfg(feature = "rayon")]
 mod parallel;

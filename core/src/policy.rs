@@ -139,6 +139,8 @@ pub(crate) struct Policy {
     /// Elements of header extensions that are encrypted.
     pub(crate) elements: Selected,
     pub(crate) cryptex: Cryptex,
+    /// Keys keep what they were derived from, so that the context can be moved.
+    pub(crate) movable: bool,
 }
 
 impl Policy {
@@ -159,6 +161,7 @@ impl Policy {
             changes_headers: false,
             elements: Selected::NONE,
             cryptex: Cryptex::Off,
+            movable: false,
         }
     }
 

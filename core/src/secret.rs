@@ -64,6 +64,23 @@ impl MasterKey {
         Ok(self)
     }
 
+    /// Master key and master salt, where the caller said where one ends, or somebody who knew the profile (`copy_for`).
+    pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
+        self.material.split_at(self.key_len.unwrap_or(0).min(self.material.len()))
+    }
+
+    /// Another one of the same octets, whose key is so many of them.
+    pub(crate) fn copy_for(&self, key_len: usize) -> Self {
+        Self { key_len: Some(key_len), ..self.copy() }
+    }
+
+    /// Another one of the same octets.
+    pub(crate) fn copy(&self) -> Self {
+        let mut material = Vaulted::zeroed(self.material.len());
+        material.copy_from_slice(&self.material);
+        Self { material, key_len: self.key_len, mki: self.mki.clone(), lifetime: self.lifetime }
+    }
+
     fn collect(parts: &mut [&mut [u8]], key_len: Option<usize>) -> Self {
         let len = parts.iter().map(|part| part.len()).sum();
         // Sized up front: a growing vector would leave unwiped copies behind.

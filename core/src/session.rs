@@ -6,11 +6,13 @@ use crate::epoch::Domain;
 use crate::error::Result;
 use crate::inbound::Inbound;
 use crate::keys::KeyLifetime;
+use crate::moving::Moved;
 use crate::outbound::Outbound;
 use crate::policy::{Grace, NewStreams, Policy, RocOnRekey, SrtcpEncryption};
 use crate::secret::MasterKey;
 use crate::wire::cryptex::Cryptex;
 use crate::wire::extension::HeaderKeystream;
+use std::sync::Arc;
 
 /// Both directions with one peer. They share a profile and a policy, and nothing that changes: their keys, streams and indices live apart (P2).
 #[derive(Clone, Debug)]
@@ -26,12 +28,13 @@ pub struct SessionBuilder {
     policy: Policy,
     inbound: Vec<MasterKey>,
     outbound: Option<MasterKey>,
+    moved: [Option<Moved>; 2],
 }
 
 impl Session {
     /// Starts to describe a session.
     pub const fn builder(profile: Profile) -> SessionBuilder {
-        SessionBuilder { policy: Policy::new(profile), inbound: Vec::new(), outbound: None }
+        SessionBuilder { policy: Policy::new(profile), inbound: Vec::new(), outbound: None, moved: [None, None] }
     }
 
     /// The receiving direction.
@@ -173,6 +176,25 @@ impl SessionBuilder {
         self
     }
 
+    /// Lets both directions be moved to another process ([`Inbound::export`], [`Outbound::export`]). Each key keeps the master key that it was derived from
+    /// then, in its memory, as long as it lives.
+    pub const fn movable(mut self) -> Self {
+        self.policy.movable = true;
+        self
+    }
+
+    /// Makes the session's inbound or outbound direction, whichever it is, from one that another process exported; the last one given of a
+    /// direction counts. Keys that are given beside it join those that it has, as by [`Inbound::add_key`] and [`Outbound::add_key`].
+    ///
+    /// Of the policies, those must be as they were that shape packets: the profile, what is encrypted, and what is done to headers. Others may
+    /// differ, replay windows too: a wider one begins with what the narrower knew.
+    pub fn go_on_with(mut self, moved: Moved) -> Self {
+        let [inbound, outbound] = &mut self.moved;
+        let place = if moved.is_inbound() { inbound } else { outbound };
+        *place = Some(moved);
+        self
+    }
+
     /// Makes the session, in `domain`.
     ///
     /// # Errors
@@ -180,10 +202,28 @@ impl SessionBuilder {
     /// [`Error::BadReplayWindow`](crate::Error::BadReplayWindow), [`Error::BadStreamBound`](crate::Error::BadStreamBound),
     /// [`Error::BadKeyLifetime`](crate::Error::BadKeyLifetime), [`Error::CannotProbe`](crate::Error::CannotProbe),
     /// [`Error::BadExtensionId`](crate::Error::BadExtensionId), [`Error::NoHeaderCipher`](crate::Error::NoHeaderCipher),
-    /// [`Error::TwoHeaderCiphers`](crate::Error::TwoHeaderCiphers); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
+    /// [`Error::TwoHeaderCiphers`](crate::Error::TwoHeaderCiphers); of a direction that was moved here,
+    /// [`Error::MovedDiffers`](crate::Error::MovedDiffers), [`Error::TooManyStreams`](crate::Error::TooManyStreams); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
     pub fn build(self, domain: &Domain) -> Result<Session> {
-        let inbound = Context::new(domain, self.policy, true, &self.inbound)?;
-        let outbound = Context::new(domain, self.policy, false, self.outbound.as_slice())?;
+        let [inbound, outbound] = self.moved;
+        let inbound = context(domain, self.policy, true, &self.inbound, inbound)?;
+        let outbound = context(domain, self.policy, false, self.outbound.as_slice(), outbound)?;
         Ok(Session { inbound: Inbound(inbound), outbound: Outbound(outbound) })
     }
+}
+
+/// A direction of a session: a new one, or one that was moved here.
+fn context(
+    domain: &Domain,
+    policy: Policy,
+    inbound: bool,
+    keys: &[MasterKey],
+    moved: Option<Moved>,
+) -> Result<Arc<Context>> {
+    let Some(Moved(state)) = moved else { return Context::new(domain, policy, inbound, keys) };
+    let context = Context::restored(domain, policy, inbound, state)?;
+    for key in keys {
+        context.add_key(key)?;
+    }
+    Ok(context)
 }

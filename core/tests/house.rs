@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 19] = [
     &["table"],
     &["space"],
     &["context"],
-    &["protect", "unprotect", "info"],
+    &["protect", "unprotect", "info", "moving"],
     &["inbound", "outbound"],
     &["batch", "fanout"],
     &["parallel"],

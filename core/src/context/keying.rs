@@ -155,7 +155,7 @@ impl Context {
         self.set_timer(control);
     }
 
-    fn set_timer(&self, control: &mut Control) {
+    pub(super) fn set_timer(&self, control: &mut Control) {
         if let (false, Some((_, at))) = (control.timer_is_set, control.deadlines.first()) {
             let task: Weak<Self> = Weak::clone(&self.this);
             self.domain.schedule(*at, task);

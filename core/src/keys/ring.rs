@@ -77,29 +77,44 @@ pub(crate) struct KeyRing<S> {
     mki_len: u32,
     /// All keys are in one space.
     one_space: bool,
+    /// The context was moved elsewhere.
+    moved: bool,
 }
 
 impl<S> KeyRing<S> {
     pub(crate) fn empty() -> Self {
-        Self { current: None, in_grace: Box::default(), added: Box::default(), mki_len: 0, one_space: true }
+        Self {
+            current: None,
+            in_grace: Box::default(),
+            added: Box::default(),
+            mki_len: 0,
+            one_space: true,
+            moved: false,
+        }
     }
 
     /// The key that protects.
     ///
     /// # Errors
     ///
-    /// [`Error::NoKey`].
+    /// [`Error::NoKey`]; [`Error::Moved`].
     pub(crate) fn current(&self) -> Result<&Held<S>> {
-        self.current.as_ref().ok_or(Error::NoKey)
+        self.current.as_ref().ok_or_else(|| self.none())
+    }
+
+    /// Why there is no key.
+    #[cold]
+    const fn none(&self) -> Error {
+        if self.moved { Error::Moved } else { Error::NoKey }
     }
 
     /// The current key, or else any.
     ///
     /// # Errors
     ///
-    /// [`Error::NoKey`].
+    /// [`Error::NoKey`]; [`Error::Moved`].
     pub(crate) fn first(&self) -> Result<&Held<S>> {
-        self.current.as_ref().or_else(|| self.added.first()).ok_or(Error::NoKey)
+        self.current.as_ref().or_else(|| self.added.first()).ok_or_else(|| self.none())
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -142,7 +157,7 @@ impl<S> KeyRing<S> {
     /// [`Error::NoKey`]; [`Error::UnknownMki`].
     pub(crate) fn candidates<'r>(&'r self, mki: &[u8], usable: Usable) -> Result<impl Iterator<Item = &'r Held<S>>> {
         if self.is_empty() {
-            return Err(Error::NoKey);
+            return Err(self.none());
         }
         let keys = move || {
             self.list().filter(move |(_, role)| usable.in_grace || *role != KeyRole::InGrace).map(|(held, _)| held)
@@ -210,8 +225,25 @@ impl<S> KeyRing<S> {
         Ok(None)
     }
 
+    /// The ring of a context that was moved elsewhere: without keys, and packets have the shape that they had.
+    pub(crate) fn spent(&self) -> Self {
+        Self { mki_len: self.mki_len, moved: true, ..Self::empty() }
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Moved`].
+    pub(crate) const fn check_not_moved(&self) -> Result<()> {
+        if self.moved { Err(Error::Moved) } else { Ok(()) }
+    }
+
+    /// The same keys.
+    pub(crate) fn share(&self) -> Self {
+        Self::of(self.current.clone(), self.in_grace.to_vec(), self.added.to_vec())
+    }
+
     /// A ring of these keys, with what follows from them.
-    fn of(current: Option<Held<S>>, in_grace: Vec<Held<S>>, added: Vec<Held<S>>) -> Self {
+    pub(crate) fn of(current: Option<Held<S>>, in_grace: Vec<Held<S>>, added: Vec<Held<S>>) -> Self {
         let ring = Self { current, in_grace: in_grace.into(), added: added.into(), ..Self::empty() };
         // 128 at most.
         let mki_len = ring.iter().next().and_then(|first| u32::try_from(first.key.mki.len()).ok()).unwrap_or(0);
