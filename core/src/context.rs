@@ -164,7 +164,7 @@ impl Context {
     /// By how many octets protection makes a packet longer, at most.
     pub(crate) fn overhead(&self, ring: &Ring, protocol: Protocol) -> usize {
         let growth = if protocol == Protocol::Rtp { self.policy.header_growth() } else { 0 };
-        ring.shape(self.policy.spec, protocol).overhead() + growth
+        self.policy.longest_shape(ring.shape(self.policy.spec, protocol)).overhead() + growth
     }
 
     /// The stream of a seat in the space of `held`. One that is empty gets a stream; the one that is there then is returned, whoever made it.

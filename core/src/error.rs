@@ -182,6 +182,12 @@ pub enum Error {
     /// that is done to headers.
     #[error("session cannot be a layer of double encryption")]
     BadLayer,
+    /// A rollover counter in every 0th packet.
+    #[error("rollover counters are carried by every packet whose sequence number is a multiple of 1 to 65535")]
+    BadRocRate,
+    /// Packets of this profile cannot carry their rollover counter in this way: a tag of 32 bits has no room for it, an AEAD is always authenticated.
+    #[error("packets of this profile cannot carry their rollover counter so")]
+    NoRocMode,
     /// The context was moved to another process, which goes on with it ([`moving`](crate::moving)).
     #[error("context was moved elsewhere")]
     Moved,

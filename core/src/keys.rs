@@ -236,7 +236,7 @@ impl SessionKeys {
 
     /// Keeps what the key was derived from, as long as the key.
     pub(crate) fn keep_master(&mut self, master: &MasterKey, spec: Spec) {
-        self.master = Some(master.copy_for(spec.key_len));
+        self.master = Some(master.duplicate_split(spec.key_len));
     }
 
     pub(crate) const fn master(&self) -> Option<&MasterKey> {

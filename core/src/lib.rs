@@ -1,4 +1,4 @@
-//! SRTP and SRTCP (RFC 3711, 6188, 7714; headers by RFC 6904, 9335) for servers that renew keys while packets fly.
+//! SRTP and SRTCP (RFC 3711, 4771, 6188, 7714, 8723; headers by RFC 6904, 9335) for servers that renew keys while packets fly.
 //!
 //! A [`Session`] has two directions, [`Inbound`] and [`Outbound`], each a cryptographic context: a key ring, streams, a policy. Any number of
 //! threads use one at once, without a lock. A rekey swaps one pointer; the keys it replaces are wiped from memory once no reader
@@ -134,7 +134,7 @@ pub use keys::{KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
 pub use outbound::Outbound;
 #[cfg(feature = "rayon")]
 pub use parallel::{par_fanout, par_protect_batch, par_unprotect_batch};
-pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption};
+pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption, UnauthenticatedRoc};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};
 pub use stream::TrackInfo;

@@ -1,6 +1,10 @@
 //! What a context is told when it is made, and keeps to.
 
 mod headers;
+mod roc;
+
+pub(crate) use roc::RocInPackets;
+pub use roc::UnauthenticatedRoc;
 
 use crate::crypto::profile::{CipherKind, Profile, Spec};
 use crate::error::{Error, Result};
@@ -139,6 +143,8 @@ pub(crate) struct Policy {
     /// Elements of header extensions that are encrypted.
     pub(crate) elements: Selected,
     pub(crate) cryptex: Cryptex,
+    /// Which SRTP packets carry their rollover counter.
+    pub(crate) roc: RocInPackets,
     /// Keys keep what they were derived from, so that the context can be moved.
     pub(crate) movable: bool,
 }
@@ -161,6 +167,7 @@ impl Policy {
             changes_headers: false,
             elements: Selected::NONE,
             cryptex: Cryptex::Off,
+            roc: RocInPackets::OFF,
             movable: false,
         }
     }
@@ -168,7 +175,7 @@ impl Policy {
     /// # Errors
     ///
     /// [`Error::BadReplayWindow`], [`Error::BadStreamBound`], [`Error::BadKeyLifetime`], [`Error::CannotProbe`]; [`Error::BadExtensionId`],
-    /// [`Error::NoHeaderCipher`], [`Error::TwoHeaderCiphers`].
+    /// [`Error::NoHeaderCipher`], [`Error::TwoHeaderCiphers`]; [`Error::BadRocRate`], [`Error::NoRocMode`].
     pub(crate) fn check(self) -> Result<Self> {
         const MOST_STREAMS: usize = 1 << 24;
         if !WINDOWS.contains(&self.srtp_window) || !WINDOWS.contains(&self.srtcp_window) {
@@ -181,11 +188,12 @@ impl Policy {
             return Err(Error::CannotProbe);
         }
         self.limits.hard.check()?;
+        self.roc.check(self.spec)?;
         Ok(Self { changes_headers: self.check_headers()?, ..self })
     }
 
     pub(crate) const fn is_authenticated(&self) -> bool {
-        self.spec.srtp_tag_len > 0
+        self.spec.srtp_tag_len > 0 && self.roc.leaves_tags()
     }
 
     /// Whether SRTCP leaves encrypted. Without a cipher it does not, and says so by its E flag.

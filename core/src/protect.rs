@@ -10,9 +10,9 @@ pub(crate) use check::check;
 
 use crate::buffer::Buffer;
 use crate::context::Context;
-use crate::crypto::Frame;
 use crate::crypto::aes::BLOCK;
 use crate::crypto::many::TagJob;
+use crate::crypto::{Frame, Suffix};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::index::{Counter, PacketIndex, SrtcpIndex};
@@ -84,7 +84,7 @@ fn prepare<'g>(
     let changes_header = policy.changes_headers && protocol == Protocol::Rtp;
     let body_end = if changes_header { policy.plan_header(&mut packet, head, body_end)? } else { body_end };
     let ring = context.ring(guard)?;
-    let shape = ring.shape(policy.spec, protocol);
+    let shape = policy.shape(ring.shape(policy.spec, protocol), packet.seq);
     if body_end + shape.overhead() > room {
         return Err(Error::OutputTooSmall);
     }
@@ -234,6 +234,9 @@ impl Ready<'_> {
             put(output, trailer.word, &word);
         }
         put(output, trailer.mki, self.key.mki());
+        if let (Suffix::Roc(roc), false) = (self.frame.suffix, trailer.roc.is_empty()) {
+            put(output, trailer.roc, &roc);
+        }
     }
 
     /// What is authenticated, and where the tag goes.

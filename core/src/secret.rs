@@ -64,21 +64,14 @@ impl MasterKey {
         Ok(self)
     }
 
-    /// Master key and master salt, where the caller said where one ends, or somebody who knew the profile (`copy_for`).
+    /// Master key and master salt, where the caller said where one ends, or somebody who knew the profile ([`Self::duplicate_split`]).
     pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
         self.material.split_at(self.key_len.unwrap_or(0).min(self.material.len()))
     }
 
-    /// Another one of the same octets, whose key is so many of them.
-    pub(crate) fn copy_for(&self, key_len: usize) -> Self {
-        Self { key_len: Some(key_len), ..self.copy() }
-    }
-
-    /// Another one of the same octets.
-    pub(crate) fn copy(&self) -> Self {
-        let mut material = Vaulted::zeroed(self.material.len());
-        material.copy_from_slice(&self.material);
-        Self { material, key_len: self.key_len, mki: self.mki.clone(), lifetime: self.lifetime }
+    /// Another one of the same octets, of which so many are the key: for keys that may move to another process.
+    pub(crate) fn duplicate_split(&self, key_len: usize) -> Self {
+        Self { key_len: Some(key_len), ..self.duplicate() }
     }
 
     fn collect(parts: &mut [&mut [u8]], key_len: Option<usize>) -> Self {

@@ -8,7 +8,7 @@ use crate::inbound::Inbound;
 use crate::keys::KeyLifetime;
 use crate::moving::Moved;
 use crate::outbound::Outbound;
-use crate::policy::{Grace, NewStreams, Policy, RocOnRekey, SrtcpEncryption};
+use crate::policy::{Grace, NewStreams, Policy, RocInPackets, RocOnRekey, SrtcpEncryption, UnauthenticatedRoc};
 use crate::secret::MasterKey;
 use crate::wire::cryptex::Cryptex;
 use crate::wire::extension::HeaderKeystream;
@@ -176,6 +176,31 @@ impl SessionBuilder {
         self
     }
 
+    /// Has SRTP packets carry their rollover counter, both ways (RFC 4771): those whose sequence number is a multiple of `rate`, 1 to 65535. So a receiver
+    /// that joins late, or has lost more packets than an estimate bridges, is in time again with the first of them.
+    ///
+    /// The counter is believed once the packet's tag has verified with it, and never if it would bring back what was accepted, or is left of the window. With
+    /// HMAC-SHA1 it takes 4 octets of the tag's 10 (RCCm2), and no room; with AES-GCM it follows packet, tag and MKI in 4 octets of its own (RCCm3,
+    /// RFC 7714). Profiles with HMAC tags of 4 octets have no room for it. SRTCP is not touched.
+    ///
+    /// To a receiver that knows nothing of a stream, a recorded packet is as good as a new one, with the counter as without.
+    ///
+    /// Both ends must do so, and at one rate: no signalling but MIKEY's knows of it.
+    pub const fn roc_in_packets(mut self, rate: u16) -> Self {
+        self.policy.roc = RocInPackets::authenticated(rate);
+        self
+    }
+
+    /// As [`Self::roc_in_packets`], in the modes of RFC 4771 that leave packets **unauthenticated**: for interoperation with who knows nothing else, on
+    /// networks where nobody forges.
+    ///
+    /// Whoever can send packets can have them accepted, move the stream's indices wherever he likes (so that the sender's own packets are too old), and change
+    /// what is decrypted, bit by bit. As without authentication, an inbound context adds no stream by itself (P8).
+    pub const fn dangerously_unauthenticated_roc_in_packets(mut self, rate: u16, mode: UnauthenticatedRoc) -> Self {
+        self.policy.roc = RocInPackets::unauthenticated(rate, mode);
+        self
+    }
+
     /// Lets both directions be moved to another process ([`Inbound::export`], [`Outbound::export`]). Each key keeps the master key that it was derived from
     /// then, in its memory, as long as it lives.
     pub const fn movable(mut self) -> Self {
@@ -202,7 +227,8 @@ impl SessionBuilder {
     /// [`Error::BadReplayWindow`](crate::Error::BadReplayWindow), [`Error::BadStreamBound`](crate::Error::BadStreamBound),
     /// [`Error::BadKeyLifetime`](crate::Error::BadKeyLifetime), [`Error::CannotProbe`](crate::Error::CannotProbe),
     /// [`Error::BadExtensionId`](crate::Error::BadExtensionId), [`Error::NoHeaderCipher`](crate::Error::NoHeaderCipher),
-    /// [`Error::TwoHeaderCiphers`](crate::Error::TwoHeaderCiphers); of a direction that was moved here,
+    /// [`Error::TwoHeaderCiphers`](crate::Error::TwoHeaderCiphers); [`Error::BadRocRate`](crate::Error::BadRocRate),
+    /// [`Error::NoRocMode`](crate::Error::NoRocMode); of a direction that was moved here,
     /// [`Error::MovedDiffers`](crate::Error::MovedDiffers), [`Error::TooManyStreams`](crate::Error::TooManyStreams); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
     pub fn build(self, domain: &Domain) -> Result<Session> {
         let [inbound, outbound] = self.moved;

@@ -101,7 +101,8 @@ fn parse<'g>(
 ) -> Result<(&'g Ring, Protected)> {
     let ring = context.ring(guard)?;
     let policy = context.policy();
-    let mut packet = Protected::parse(ring.shape(policy.spec, protocol), octets)?;
+    let shape = policy.shape_received(ring.shape(policy.spec, protocol), octets);
+    let mut packet = Protected::parse(shape, octets)?;
     if policy.changes_headers && protocol == Protocol::Rtp {
         policy.read_header(&mut packet, octets)?;
     }
@@ -254,7 +255,7 @@ impl<'g> View<'g> {
         if !self.ring.has_one_space() || self.ring.is_probing() {
             return self.authenticate_across(context, guard, protocol, packet, octets);
         }
-        let index = self.place.mark.estimate(protocol.counter(), packet.index);
+        let index = index(protocol, packet, self.place.mark);
         self.place.seat.peek(protocol, index, self.place.mark)?;
         let frame = frame(context.policy(), protocol, packet, index);
         let tagged = Tagged::of(packet, octets)?;
@@ -299,7 +300,7 @@ impl<'g> View<'g> {
             let kept = if decides { held.kept(packet.ssrc, guard)? } else { None };
             let mut last = None;
             for mark in kept.into_iter().chain([place.mark]) {
-                let index = mark.estimate(protocol.counter(), packet.index);
+                let index = index(protocol, packet, mark);
                 if last.replace(index) == Some(index) {
                     continue;
                 }
@@ -351,6 +352,14 @@ impl<'p> Tagged<'p> {
         let part = |range: &core::ops::Range<usize>| octets.get(range.clone()).ok_or(Error::PacketTooShort);
         let (tag, mki) = (part(&packet.trailer.tag)?, part(&packet.trailer.mki)?);
         Ok(Self { protected: part(&(0..packet.body_end))?, tag, mki })
+    }
+}
+
+/// The index of a packet: what it says itself, if it carries its counter, and its tag is to confirm (RFC 4771); or the estimate by a mark.
+fn index(protocol: Protocol, packet: &Protected, mark: Mark) -> u64 {
+    match packet.roc {
+        None => mark.estimate(protocol.counter(), packet.index),
+        Some(roc) => protocol.counter().first(u64::from(roc.0), packet.index),
     }
 }
 

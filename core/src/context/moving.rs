@@ -43,6 +43,8 @@ pub(crate) struct PacketRules {
     pub(crate) srtcp_encrypted: bool,
     pub(crate) cryptex: u8,
     pub(crate) elements: Selected,
+    /// Which packets carry their rollover counter: mode and rate.
+    pub(crate) roc: (u8, u16),
 }
 
 /// A key, and where it stands.
@@ -204,7 +206,7 @@ fn state_of(key: &SessionKeys) -> Result<KeyState> {
     Ok(KeyState {
         id: key.id(),
         role: KeyRole::Added,
-        master: key.master().ok_or(Error::NotMovable)?.copy(),
+        master: key.master().ok_or(Error::NotMovable)?.duplicate(),
         left: KeyLifetime { srtp_packets: left(Protocol::Rtp), srtcp_packets: left(Protocol::Rtcp) },
         told: [Protocol::Rtp, Protocol::Rtcp].map(|protocol| key.budget(protocol).was_told()),
         space: 0,
@@ -252,6 +254,7 @@ impl PacketRules {
                 Cryptex::Required => 2,
             },
             elements: policy.elements,
+            roc: policy.roc.numbers(),
         }
     }
 }

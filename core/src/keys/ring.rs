@@ -140,7 +140,7 @@ impl<S> KeyRing<S> {
             Protocol::Rtp => spec.srtp_tag_len,
             Protocol::Rtcp => spec.srtcp_tag_len,
         };
-        Shape { protocol, tag, mki: self.mki_len(), tag_first: matches!(spec.cipher, CipherKind::AesGcm) }
+        Shape { protocol, tag, mki: self.mki_len(), roc: 0, tag_first: matches!(spec.cipher, CipherKind::AesGcm) }
     }
 
     /// The first of the [`candidates`](Self::candidates), if that is the current key: as a rule, and without a search.

@@ -75,7 +75,9 @@ fn rules(from: &mut Reader<'_>) -> Result<PacketRules, Error> {
     let cryptex = from.octet()?;
     let keystream = if from.flag()? { HeaderKeystream::Libsrtp } else { HeaderKeystream::Rfc6904 };
     let ids = [from.u64()?, from.u64()?, from.u64()?, from.u64()?];
-    Ok(PacketRules { profile, srtp_encrypted, srtcp_encrypted, cryptex, elements: Selected::of_ids(ids, keystream) })
+    let (mode, rate) = (from.octet()?, u16::try_from(from.u32()?).map_err(|_| Error::Malformed)?);
+    let elements = Selected::of_ids(ids, keystream);
+    Ok(PacketRules { profile, srtp_encrypted, srtcp_encrypted, cryptex, elements, roc: (mode, rate) })
 }
 
 fn stream(from: &mut Reader<'_>) -> Result<StreamState, Error> {

@@ -36,6 +36,9 @@ fn rules(of: &PacketRules, to: &mut Writer<'_>) {
     to.octet(of.cryptex);
     to.flag(of.elements.keystream == HeaderKeystream::Libsrtp);
     of.elements.ids().into_iter().for_each(|ids| to.u64(ids));
+    let (mode, rate) = of.roc;
+    to.octet(mode);
+    to.u32(u32::from(rate));
 }
 
 fn stream(of: &StreamState, to: &mut Writer<'_>) {

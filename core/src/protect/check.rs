@@ -26,7 +26,7 @@ fn check_once(context: &Context, guard: &Guard<'_>, head: &[u8], len: usize, roo
     let policy = context.policy();
     let len = if policy.changes_headers { policy.plan_header(&mut packet, head, len)? } else { len };
     let ring = context.ring(guard)?;
-    if len + ring.shape(policy.spec, Protocol::Rtp).overhead() > room {
+    if len + policy.shape(ring.shape(policy.spec, Protocol::Rtp), packet.seq).overhead() > room {
         return Err(Error::OutputTooSmall);
     }
     let held = ring.current()?;

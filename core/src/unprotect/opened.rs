@@ -1,6 +1,6 @@
 //! A packet of a batch, between the two halves of its path: before its tag is computed, beside others, and after.
 
-use super::{Accepted, Verified, View, claim, frame, parse};
+use super::{Accepted, Verified, View, claim, frame, index, parse};
 use crate::context::Context;
 use crate::crypto::Frame;
 use crate::crypto::many::TagJob;
@@ -40,7 +40,7 @@ impl<'g> Opened<'g> {
             return None;
         }
         let view = View::load(ring, guard, protocol, &packet).ok()?;
-        let index = view.place.mark.estimate(protocol.counter(), packet.index);
+        let index = index(protocol, &packet, view.place.mark);
         view.place.seat.peek(protocol, index, view.place.mark).ok()?;
         let usable = view.usable(context.policy(), view.place.seat.last_key());
         let mki = octets.get(packet.trailer.mki.clone())?;
@@ -96,7 +96,7 @@ impl Opened<'_> {
         if mark == self.view.place.mark && !settles {
             return true;
         }
-        mark.estimate(self.protocol.counter(), self.packet.index) == self.frame.index
+        index(self.protocol, &self.packet, mark) == self.frame.index
             && view.place.seat.peek(self.protocol, self.frame.index, mark).is_ok()
             && (!settles || view.usable(policy, KeyId::NONE).in_grace == self.in_grace)
     }
