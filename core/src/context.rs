@@ -1,27 +1,33 @@
-//! A cryptographic context (RFC 3711 3.2): the keys, streams and policy of one direction.
+//! A cryptographic context (RFC 3711 3.2): the keys, streams and policy of one direction, or, of that direction, those of one SSRC.
 //!
-//! The data path reads it under a guard; control operations share a mutex that the data path never takes. Each changes one pointer, so all
-//! streams of the direction see it at once (P2).
+//! The data path reads it under a guard; control operations ([`Direction`]) share a mutex that the data path never takes. Each changes one pointer,
+//! so all streams of the context see it at once (P2).
+//!
+//! An SSRC that was given keys of its own has a context of its own, its *slot*. A packet is routed to it by its SSRC, and judged as by any other. All
+//! keys of slots are in the first index space of the direction, beside the session's: so an SSRC has the same indices under either.
 
+mod direction;
 mod keying;
 mod moving;
+mod slots;
+mod streams;
 
-pub(crate) use moving::{ContextState, KeyState, PacketRules, SpaceState};
+pub(crate) use direction::Direction;
+pub(crate) use moving::{DirectionState, KeyState, SlotState, SpaceState};
 
 use crate::counters::Refusals;
-use crate::epoch::{Domain, Guard, Published};
+use crate::epoch::{DomainId, Guard, Published, Single};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::id::{ContextId, KeyId, SpaceId};
-use crate::index::{Roc, Ssrc};
-use crate::keys::{Held, History, KeyRing, Limits, SessionKeys};
-use crate::policy::{Grace, NewStreams, Policy};
-use crate::secret::MasterKey;
+use crate::id::ContextId;
+use crate::index::Ssrc;
+use crate::keys::{Held, KeyRing, SessionKeys};
+use crate::policy::{NewStreams, Policy, Windows};
+use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::space::Space;
-use crate::stream::{Mark, Origin, Seat, Stream};
-use crate::wire::Protocol;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use crate::stream::{Origin, Seat, Stream};
+use crate::wire::{Protocol, ssrc_of};
+use slots::Slots;
 
 /// The keys of a context, each in its index space.
 pub(crate) type Ring = KeyRing<Space>;
@@ -30,120 +36,35 @@ pub(crate) type Ring = KeyRing<Space>;
 #[cfg(all(target_pointer_width = "64", not(crossbeam_loom)))]
 const _: () = assert!(size_of::<Ring>() == 64 && size_of::<Space>() == 64);
 
+/// What packets need of a context. It keeps no domain: one that is a slot is dropped by the domain's own queue.
 pub(crate) struct Context {
-    id: ContextId,
-    /// For timers, which must not keep it.
-    this: Weak<Self>,
-    domain: Domain,
-    policy: Policy,
-    inbound: bool,
+    ring: Published<Ring>,
+    /// Empty until the first SSRC is given keys of its own.
+    slots: Single<Slots>,
     /// Unknown SSRCs get a stream at their first packet.
     adds_streams: bool,
-    ring: Published<Ring>,
+    inbound: bool,
+    /// That of the direction.
+    id: ContextId,
+    policy: Policy,
     pub(crate) refusals: Refusals,
-    control: Mutex<Control>,
-    made: Instant,
-}
-
-/// What control operations need to go one after the other.
-struct Control {
-    next_key: u64,
-    next_space: u64,
-    /// Where a key goes that has no current one beside it.
-    first_space: Arc<Space>,
-    /// The keys that were in use.
-    history: History,
-    /// Outbound: derived, and used by nobody yet.
-    staged: Option<Arc<SessionKeys>>,
-    /// When the grace of a key ends, the earliest first. Keys whose grace has ended otherwise are gone from it.
-    deadlines: Vec<(KeyId, Instant)>,
-    /// A timer is set for the first of them, or for an earlier one that is gone.
-    timer_is_set: bool,
-}
-
-/// # Errors
-///
-/// Those of [`Policy::check`].
-fn checked(policy: Policy, inbound: bool) -> Result<Policy> {
-    let policy = policy.check()?;
-    // What was sent under a replaced key is sent: nothing needs it any more.
-    Ok(if inbound { policy } else { Policy { grace: Grace::NONE, ..policy } })
-}
-
-/// Derives a key, which keeps its master key where the policy says so.
-fn derive(policy: &Policy, domain: &Domain, master: &MasterKey, id: KeyId, limits: Limits) -> Result<Arc<SessionKeys>> {
-    let mut key = SessionKeys::derive(policy.spec, master, id, limits, policy.elements, domain.tally())?;
-    if policy.movable {
-        // Nobody else has it yet.
-        Arc::get_mut(&mut key).ok_or(Error::NoKey)?.keep_master(master, policy.spec);
-    }
-    Ok(key)
-}
-
-impl Control {
-    fn derive(&mut self, policy: &Policy, domain: &Domain, master: &MasterKey) -> Result<Arc<SessionKeys>> {
-        let id = KeyId(self.next_key);
-        let limits = policy.limits.at_most(master.lifetime().unwrap_or(u64::MAX));
-        let key = derive(policy, domain, master, id, limits)?;
-        self.next_key += 1;
-        Ok(key)
-    }
-
-    /// `key`, in the space of the current one.
-    fn join(&self, ring: &Ring, key: &Arc<SessionKeys>) -> Held<Space> {
-        let alone = |_| Held { key: Arc::clone(key), space: Arc::clone(&self.first_space), probes: None };
-        ring.current().map_or_else(alone, |current| current.beside(key))
-    }
+    /// The kinds of events that the owner has been told of and has not acknowledged, a bit each.
+    told: AtomicU64,
 }
 
 impl Context {
-    /// A context that holds `keys`: the first of them current, the others added.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Policy::check`], of [`Self::rekey`] and of [`Self::add_key`].
-    pub(crate) fn new(domain: &Domain, policy: Policy, inbound: bool, keys: &[MasterKey]) -> Result<Arc<Self>> {
-        let policy = checked(policy, inbound)?;
-        let first_space = Space::new(SpaceId(0), domain, policy.max_streams, policy.windows(inbound))?;
-        let mut control = Control {
-            next_key: 0,
-            next_space: 1,
-            first_space,
-            history: History::default(),
-            staged: None,
-            deadlines: Vec::new(),
-            timer_is_set: false,
-        };
-        let mut ring = Ring::empty();
-        for master in keys {
-            let key = control.derive(&policy, domain, master)?;
-            if ring.match_for(&key)?.is_none() {
-                let held = control.join(&ring, &key);
-                control.history.note(&key);
-                ring = if ring.is_empty() { ring.rekeyed(held, 0) } else { ring.with(held)? };
-            }
-        }
-        Ok(Self::with(domain, policy, inbound, ring, control))
-    }
-
-    fn with(domain: &Domain, policy: Policy, inbound: bool, ring: Ring, control: Control) -> Arc<Self> {
-        Arc::new_cyclic(|this| Self {
-            id: ContextId::next(),
-            this: Weak::clone(this),
-            domain: domain.clone(),
-            policy,
-            inbound,
+    fn new(domain: DomainId, id: ContextId, policy: Policy, inbound: bool, ring: Published<Ring>) -> Self {
+        Self {
+            ring,
+            slots: Single::empty(domain),
             // A sender knows its own streams. A receiver must not take an SSRC's word for it (P8).
             adds_streams: policy.new_streams == NewStreams::AtFirstPacket && (!inbound || policy.is_authenticated()),
-            ring: Published::new(domain, ring),
+            inbound,
+            id,
+            policy,
             refusals: Refusals::default(),
-            control: Mutex::new(control),
-            made: Instant::now(),
-        })
-    }
-
-    pub(crate) const fn domain(&self) -> &Domain {
-        &self.domain
+            told: AtomicU64::new(0),
+        }
     }
 
     pub(crate) const fn id(&self) -> ContextId {
@@ -154,7 +75,36 @@ impl Context {
         &self.policy
     }
 
-    // ---- Data path.
+    /// The windows of its streams.
+    pub(crate) const fn windows(&self) -> Windows {
+        self.policy.windows(self.inbound)
+    }
+
+    /// The context by which a packet that begins with `octets` is judged: the slot of its SSRC, or this one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownSsrc`] where only SSRCs with slots have keys.
+    #[inline]
+    pub(crate) fn route<'g>(&'g self, guard: &'g Guard<'_>, protocol: Protocol, octets: &[u8]) -> Result<&'g Self> {
+        match self.slots.load(0, guard)?.value {
+            None => Ok(self),
+            Some(slots) => self.route_by(slots, guard, ssrc_of(protocol, octets)),
+        }
+    }
+
+    #[cold]
+    fn route_by<'g>(&'g self, slots: &'g Slots, guard: &'g Guard<'_>, ssrc: Option<Ssrc>) -> Result<&'g Self> {
+        match ssrc.map(|ssrc| slots.get(ssrc)) {
+            Some(Some(slot)) => Ok(slot),
+            Some(None) if self.ring(guard)?.is_empty() => {
+                self.ring(guard)?.check_not_moved()?;
+                Err(Error::UnknownSsrc)
+            }
+            // Too short to have an SSRC: refused by its length.
+            Some(None) | None => Ok(self),
+        }
+    }
 
     #[inline]
     pub(crate) fn ring<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g Ring> {
@@ -162,9 +112,16 @@ impl Context {
     }
 
     /// By how many octets protection makes a packet longer, at most.
-    pub(crate) fn overhead(&self, ring: &Ring, protocol: Protocol) -> usize {
+    pub(crate) fn overhead(&self, guard: &Guard<'_>, protocol: Protocol) -> Result<usize> {
         let growth = if protocol == Protocol::Rtp { self.policy.header_growth() } else { 0 };
-        self.policy.longest_shape(ring.shape(self.policy.spec, protocol)).overhead() + growth
+        let shape = self.policy.longest_shape(self.ring(guard)?.shape(self.policy.spec, protocol));
+        let mut most = shape.overhead() + growth;
+        if let Some(slots) = self.slots.load(0, guard)?.value {
+            for slot in slots.iter() {
+                most = most.max(slot.overhead(guard, protocol)?);
+            }
+        }
+        Ok(most)
     }
 
     /// The stream of a seat in the space of `held`. One that is empty gets a stream; the one that is there then is returned, whoever made it.
@@ -189,135 +146,45 @@ impl Context {
     #[cold]
     fn add<'g>(&self, held: &'g Held<Space>, ssrc: Ssrc, origin: &Origin, guard: &'g Guard<'_>) -> Result<&'g Stream> {
         let is_known = self.adds_streams || held.has_probed(ssrc, guard)?;
-        if is_known { held.space.place(ssrc, origin, guard) } else { Err(Error::UnknownSsrc) }
+        if !is_known {
+            return Err(Error::UnknownSsrc);
+        }
+        let (stream, added) = held.space.place_or_find(ssrc, origin, self.windows(), guard)?;
+        if added {
+            guard.raise(Event::StreamAdded { context: self.id, ssrc });
+        }
+        Ok(stream)
+    }
+
+    /// Counts a packet that was refused, and tells the owner, if he should know, once until he acknowledges it.
+    #[cold]
+    pub(crate) fn count_refusal(&self, error: Error, guard: &Guard<'_>, protocol: Protocol, octets: &[u8]) {
+        self.refusals.count(error, guard);
+        let (context, ssrc) = (self.id, ssrc_of(protocol, octets).unwrap_or(Ssrc(0)));
+        let event = match error {
+            Error::UnknownMki => Event::UnknownMki { context, ssrc, protocol },
+            Error::UnknownSsrc => Event::UnknownSsrc { context, ssrc, protocol },
+            Error::TooManyStreams => Event::TooManyStreams { context, ssrc },
+            _ => return,
+        };
+        let bit = event.kind().bit();
+        // Relaxed: of those who set the bit, one finds it unset. Looked at first, so that a flood writes nothing. Not set where nobody is told.
+        let is_told = self.told.load(Ordering::Relaxed) & bit != 0;
+        if !is_told && guard.is_watched(event.kind()) && self.told.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            guard.raise(event);
+        }
+    }
+
+    /// Has events be raised again that are raised once.
+    pub(crate) fn acknowledge_events(&self) {
+        // Relaxed: as above.
+        self.told.store(0, Ordering::Relaxed);
     }
 
     /// Tells the owner that a key has passed its soft limit.
     #[cold]
-    pub(crate) fn tell_near_limit(&self, key: &SessionKeys, protocol: Protocol) {
+    pub(crate) fn tell_near_limit(&self, guard: &Guard<'_>, key: &SessionKeys, protocol: Protocol) {
         let packets_left = key.budget(protocol).left();
-        self.domain.raise(Event::KeyNearLimit { context: self.id, key: key.id(), protocol, packets_left });
-    }
-
-    // ---- Control: keys.
-
-    /// Publishes the ring that `change` makes of the one in use, then retires what it leaves out.
-    fn change_ring<R>(&self, change: impl FnOnce(&Ring, &mut Control) -> Result<(Option<Ring>, R)>) -> Result<R> {
-        let mut control = self.lock();
-        let guard = self.domain.pin();
-        let ring = self.ring.load(&guard)?;
-        ring.check_not_moved()?;
-        let (next, outcome) = change(ring, &mut control)?;
-        if let Some(mut next) = next {
-            next.compact(|older, newer| newer.inherit(older, &guard))?;
-            for held in next.iter().filter(|held| !ring.iter().any(|before| before.key.id() == held.key.id())) {
-                control.history.note(&held.key);
-            }
-            // Before the publication retires the ring: once that is out, it may be dropped at any time.
-            ring.retire_missing(&next);
-            self.set_deadlines(&mut control, ring, &next);
-            self.ring.replace(next, &guard)?;
-        }
-        Ok(outcome)
-    }
-
-    // ---- Control: streams.
-
-    /// Calls `visit` with the spaces in use, that of the current key first.
-    fn in_spaces<R>(&self, visit: impl FnOnce(&[&Arc<Space>], &Guard<'_>) -> Result<R>) -> Result<R> {
-        let control = self.lock();
-        let guard = self.domain.pin();
-        let ring = self.ring.load(&guard)?;
-        ring.check_not_moved()?;
-        let mut spaces = ring.spaces();
-        if ring.current().is_err() {
-            spaces.retain(|space| !Arc::ptr_eq(space, &control.first_space));
-            spaces.insert(0, &control.first_space);
-        }
-        visit(&spaces, &guard)
-    }
-
-    /// Adds a stream to the space of the current key.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::StreamExists`], [`Error::TooManyStreams`], [`Error::IndexBackward`] below the floor of an earlier life.
-    pub(crate) fn add_stream(&self, ssrc: Ssrc, origin: &Origin) -> Result<()> {
-        self.in_spaces(|spaces, guard| spaces.first().ok_or(Error::NoKey)?.add(ssrc, origin, guard))
-    }
-
-    /// Removes a stream from all spaces.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoSuchStream`].
-    pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
-        let removed = self.in_spaces(|spaces, guard| {
-            spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, guard)?))
-        })?;
-        if removed { Ok(()) } else { Err(Error::NoSuchStream) }
-    }
-
-    /// The rollover counter of a stream, in the newest space that knows it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoSuchStream`].
-    pub(crate) fn roc(&self, ssrc: Ssrc) -> Result<Roc> {
-        let mut known = None;
-        self.in_spaces(|spaces, guard| {
-            for space in spaces {
-                let Some(stream) = space.seat(ssrc, guard)?.stream() else { continue };
-                let (rtp, _) = stream.counts();
-                known = known.or(Some(rtp.cycle));
-                if rtp.highest_index.is_some() || rtp.cycle > 0 {
-                    return Ok(Some(rtp.cycle));
-                }
-            }
-            Ok(known)
-        })?
-        .map(Roc)
-        .ok_or(Error::NoSuchStream)
-    }
-
-    /// Moves a stream on to cycle `roc`, in the space of the current key. If it has sent nothing in that yet, it starts there.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoSuchStream`], [`Error::IndexBackward`], [`Error::TooManyStreams`].
-    pub(crate) fn set_roc(&self, ssrc: Ssrc, roc: Roc) -> Result<()> {
-        self.in_spaces(|spaces, guard| {
-            let (current, others) = spaces.split_first().ok_or(Error::NoKey)?;
-            if let Some(stream) = current.seat(ssrc, guard)?.stream() {
-                return stream.set_roc(roc);
-            }
-            let mut lives = others.iter().map(|space| space.seat(ssrc, guard));
-            if !lives.any(|seat| seat.is_ok_and(|seat| seat.stream().is_some())) {
-                return Err(Error::NoSuchStream);
-            }
-            current.place(ssrc, &Origin { srtp: Mark::cycle(roc.0), ..Origin::START }, guard)?.set_roc(roc)
-        })
-    }
-
-    /// Calls `visit` with every stream, under the control mutex: those in the space of the current key first. The second argument is the time, on
-    /// the clock of [`Self::since`].
-    pub(crate) fn for_each(&self, mut visit: impl FnMut(&Stream, u64)) -> Result<()> {
-        self.in_spaces(|spaces, guard| {
-            let now = u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            for space in spaces {
-                space.live(guard)?.for_each(|stream| visit(stream, now));
-            }
-            Ok(())
-        })
-    }
-
-    /// A time of [`Self::for_each`]'s clock.
-    pub(crate) fn since(&self, nanos: u64) -> Instant {
-        self.made + std::time::Duration::from_nanos(nanos)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Control> {
-        // Nothing under it is left half done by a panic: the ring changes by one swap.
-        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+        guard.raise(Event::KeyNearLimit { context: self.id, key: key.id(), protocol, packets_left });
     }
 }

@@ -154,6 +154,12 @@ pub enum Error {
     /// A rollover counter or index below the one in use would make old packets acceptable, or reuse keystream.
     #[error("rollover counter or index cannot go back")]
     IndexBackward,
+    /// The SSRC has keys of its own already: they can be rekeyed, or taken from it.
+    #[error("SSRC has keys of its own already")]
+    SsrcHasKeys,
+    /// The SSRC has no keys of its own.
+    #[error("SSRC has no keys of its own")]
+    NoKeysForSsrc,
     /// A replay window outside 64 to 32768 packets.
     #[error("replay window must be 64 to 32768 packets")]
     BadReplayWindow,

@@ -131,7 +131,7 @@ impl Inbound {
 
 /// By how many octets protection makes a packet longer. Unlike [`Outbound::rtp_overhead`] it needs no guard of its own.
 fn overhead(context: &Context, guard: &Guard<'_>, protocol: Protocol) -> Result<usize> {
-    Ok(context.overhead(context.ring(guard)?, protocol))
+    context.overhead(guard, protocol)
 }
 
 /// Makes room for the trailer, and takes it away again if the packet is refused.

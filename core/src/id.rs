@@ -28,6 +28,18 @@ pub struct KeyId(pub(crate) u64);
 impl KeyId {
     /// No key has it.
     pub(crate) const NONE: Self = Self(u64::MAX);
+
+    /// The name as a number, for interfaces that know nothing else.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The key of that [`number`](Self::number), if it is one: calls that are given a name check it.
+    #[must_use]
+    pub const fn of_number(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 /// Names an index space within its context. Never reused; a later space has a higher one.

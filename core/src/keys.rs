@@ -15,7 +15,8 @@ use crate::crypto::profile::Spec;
 use crate::crypto::{Frame, Suite, Suites};
 use crate::epoch::Tally;
 use crate::error::{Error, Result};
-use crate::id::KeyId;
+use crate::event::Event;
+use crate::id::{ContextId, KeyId};
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::secret::MasterKey;
 use crate::wire::Protocol;
@@ -192,12 +193,17 @@ pub(crate) struct SessionKeys {
     counted: Counted,
 }
 
-/// Counts a key as wiped when it is dropped.
-struct Counted(Arc<Tally>);
+/// Counts a key as wiped when it is dropped, and tells.
+struct Counted {
+    tally: Arc<Tally>,
+    context: ContextId,
+    key: KeyId,
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.key_wiped();
+        self.tally.key_wiped();
+        self.tally.raise(Event::KeyWiped { context: self.context, key: self.key });
     }
 }
 
@@ -210,7 +216,7 @@ impl SessionKeys {
     pub(crate) fn derive(
         spec: Spec,
         master: &MasterKey,
-        id: KeyId,
+        (context, id): (ContextId, KeyId),
         limits: Limits,
         selected: Selected,
         tally: &Arc<Tally>,
@@ -226,7 +232,7 @@ impl SessionKeys {
             master: None,
             header: header.map(Box::new),
             retired: AtomicBool::new(false),
-            counted: Counted(Arc::clone(tally)),
+            counted: Counted { tally: Arc::clone(tally), context, key: id },
         });
         tally.key_created();
         let filled = Arc::get_mut(&mut keys).ok_or(Error::NoKey)?;
@@ -287,7 +293,9 @@ impl SessionKeys {
     pub(crate) fn retire(&self) {
         // Relaxed: only this flag decides who counts.
         if !self.retired.swap(true, Ordering::Relaxed) {
-            self.counted.0.key_retired();
+            let Counted { tally, context, key } = &self.counted;
+            tally.key_retired();
+            tally.raise(Event::KeyRetired { context: *context, key: *key });
         }
     }
 }

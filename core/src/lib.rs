@@ -37,16 +37,18 @@
 //!
 //! ```text
 //!   model  internals                             what model checking sees, what benches of kernels see: each built for it alone
+//!   facades/ (metrics tracing)                   what owners see, as others collect it
 //!   keying/ (dtls sdes)                          where keys come from
 //!   double/                                      two layers of protection
 //!   parallel  batch  fanout                      many packets at a time
+//!   ssrc_keys                                    keys of one SSRC, beside a session's
 //!   session  held  inbound  outbound  info       what users hold
 //!   protect  unprotect  moving/                  the two paths; and a context on its way to another process
-//!   context                                      one direction: keys, streams, policy
+//!   context/ (direction keying slots streams)    one direction: keys, streams, policy
 //!   space                                        SSRC -> stream, in the index space of some keys
 //!   table                                        the same, lock-free
 //!   stream                                       indices and replay lists of one SSRC
-//!   policy  counters
+//!   policy  counters  watch
 //!   keys                                         session keys, key rings
 //!   crypto/ (profile aes kdf aes_cm header hmac  epoch/ (domain readers reclaimer timers events published slots)
 //!            gcm suites)                         secret  event
@@ -57,6 +59,8 @@
 //! ```
 //!
 //! # Features
+//!
+//! `metrics` and `tracing`: snapshots of counters, and events, through the facades of those names: `record_metrics`, `trace_event`.
 //!
 //! `bytes`: the calls that take a [`PacketBuf`] take `bytes::BytesMut` too, and not only `Vec<u8>`.
 //!
@@ -82,6 +86,8 @@ pub mod double;
 mod epoch;
 mod error;
 mod event;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod facades;
 mod fanout;
 mod held;
 mod id;
@@ -109,9 +115,11 @@ mod replay;
 mod secret;
 mod session;
 mod space;
+mod ssrc_keys;
 mod stream;
 mod table;
 mod unprotect;
+mod watch;
 mod wire;
 
 pub use batch::{Outgoing, OutgoingAt, Received, ReceivedAt};
@@ -121,23 +129,27 @@ pub use counters::RefusedCounts;
 pub use crypto::profile::{Profile, UnknownProfile};
 pub use epoch::{Domain, DomainStats, Guard, LatencyHistogram, PinnedReader, Registry, SynchronizeError};
 pub use error::{Error, Fault, Result};
-pub use event::Event;
+pub use event::{Event, EventKind};
+#[cfg(feature = "tracing")]
+pub use facades::trace_event;
 pub use fanout::{Target, fanout};
 pub use held::PacketBuf;
 pub use id::{ContextId, KeyId, SpaceId};
 pub use inbound::Inbound;
 pub use index::{Roc, Ssrc};
-pub use info::{KeyInfo, StreamInfo};
+pub use info::{ContextStats, KeyInfo, MAX_TRAILER_LEN, StreamInfo};
 pub use kernels::{Kernels, KernelsUnavailable, KeyMemory, UnknownKernels};
 pub use keying::{dtls, sdes};
 pub use keys::{KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
 pub use outbound::Outbound;
 #[cfg(feature = "rayon")]
 pub use parallel::{par_fanout, par_protect_batch, par_unprotect_batch};
-pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption, UnauthenticatedRoc};
+pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption, StreamOptions, UnauthenticatedRoc};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};
+pub use ssrc_keys::SsrcKeys;
 pub use stream::TrackInfo;
+pub use watch::StallWatch;
 pub use wire::cryptex::Cryptex;
 pub use wire::extension::HeaderKeystream;
 pub use wire::{MAX_PACKET_LEN, Protocol};

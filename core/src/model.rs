@@ -133,7 +133,7 @@ pub struct Direction(Arc<Space>);
 
 impl Direction {
     pub fn new(domain: &Domain) -> Result<Self> {
-        Space::new(SpaceId(0), domain, 16, WINDOWS).map(Self)
+        Space::new(SpaceId(0), domain, 16).map(Self)
     }
 
     /// Claims an SRTP index, in the stream that is there or in a new one.
@@ -144,7 +144,7 @@ impl Direction {
             seat.peek(Protocol::Rtp, index, mark)?;
             let stream = match seat {
                 Seat::Stream(stream) => stream,
-                Seat::Empty(origin) => self.0.place(Ssrc(ssrc), &origin, guard)?,
+                Seat::Empty(origin) => self.0.place(Ssrc(ssrc), &origin, WINDOWS, guard)?,
             };
             stream.track(Protocol::Rtp).reserve(index)
         })
@@ -165,7 +165,7 @@ impl Direction {
             seat.peek(Protocol::Rtp, index, mark)?;
             let stream = match seat {
                 Seat::Stream(stream) => stream,
-                Seat::Empty(origin) => self.0.place(Ssrc(ssrc), &origin, guard)?,
+                Seat::Empty(origin) => self.0.place(Ssrc(ssrc), &origin, WINDOWS, guard)?,
             };
             if decides && once {
                 stream.track(Protocol::Rtp).decide(Mark::index(index))?;

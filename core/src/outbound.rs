@@ -1,19 +1,18 @@
 //! The sending direction, as users hold it.
 
 use crate::buffer::Buffer;
-use crate::context::Context;
+use crate::context::Direction;
 use crate::counters::RefusedCounts;
 use crate::epoch::{Domain, Guard};
 use crate::error::{Error, Result};
 use crate::id::{ContextId, KeyId};
 use crate::index::{Roc, Ssrc};
-use crate::info::{self, KeyInfo, StreamInfo};
+use crate::info::{self, ContextStats, KeyInfo, StreamInfo};
 use crate::keys::{KeyLifetime, Rekeyed};
 use crate::moving::{self, SealingKey};
-use crate::policy::RocOnRekey;
+use crate::policy::{RocOnRekey, StreamOptions};
 use crate::protect::protect;
 use crate::secret::MasterKey;
-use crate::stream::{Mark, NextSrtcp, Origin};
 use crate::wire::Protocol;
 use core::fmt;
 use core::time::Duration;
@@ -24,7 +23,7 @@ use std::sync::Arc;
 /// A handle, cheap to clone: clones name the same context. Every method may be called from any thread at any time. The context goes, and its key
 /// is wiped, with the last handle.
 #[derive(Clone)]
-pub struct Outbound(pub(crate) Arc<Context>);
+pub struct Outbound(pub(crate) Arc<Direction>);
 
 impl Outbound {
     /// Protects the RTP packet in the first `len` octets of `buffer`, in place; returns the length of the SRTP packet (RFC 3711 3.3).
@@ -94,23 +93,26 @@ impl Outbound {
         self.protect_rtcp(&self.domain().pin(), buffer, len)
     }
 
-    /// By how many octets protection makes an RTP packet longer: tag and MKI; with [`Cryptex`](crate::Cryptex) at most, since a packet with CSRCs and without
-    /// a header extension is given an empty one of 4 octets.
+    /// By how many octets protection makes an RTP packet longer: tag and MKI; with [`Cryptex`](crate::Cryptex) at most, since a packet with CSRCs
+    /// and without
+    /// a header extension is given an empty one of 4 octets. Of a direction with keys for single SSRCs it is the most of any
+    /// ([`SsrcKeys::rtp_overhead`](crate::SsrcKeys::rtp_overhead)).
     #[must_use]
     pub fn rtp_overhead(&self) -> usize {
-        info::overhead(&self.0, Protocol::Rtp)
+        info::overhead(&self.0, None, Protocol::Rtp)
     }
 
     /// By how many octets protection makes an RTCP packet longer: tag, index and MKI.
     #[must_use]
     pub fn rtcp_overhead(&self) -> usize {
-        info::overhead(&self.0, Protocol::Rtcp)
+        info::overhead(&self.0, None, Protocol::Rtcp)
     }
 
     /// Makes `key` the current one, at once and for all streams, by one pointer swap. The one before is retired.
     ///
     /// What becomes of rollover counters and SRTCP indices is what
-    /// [`SessionBuilder::outbound_roc_on_rekey`](crate::SessionBuilder::outbound_roc_on_rekey) said: unless told otherwise they go on (P4, RFC 3711 3.3.1).
+    /// [`SessionBuilder::outbound_roc_on_rekey`](crate::SessionBuilder::outbound_roc_on_rekey) said: unless told otherwise they go on (P4, RFC 3711
+    /// 3.3.1).
     /// The inbound direction is not touched (P2). The current master key given again changes nothing (P5), so a call that was refused may be made
     /// again with the same key: where both directions were to be rekeyed and one was refused, repeat both.
     ///
@@ -121,7 +123,7 @@ impl Outbound {
     /// [`Self::rekey_with`]. The key in use stays then.
     #[expect(clippy::needless_pass_by_value)] // Consumed on purpose: wiped when this returns.
     pub fn rekey(&self, key: MasterKey) -> Result<Rekeyed> {
-        self.0.rekey(&key, self.0.policy().outbound_roc)
+        self.0.rekey(None, &key, self.0.policy().outbound_roc)
     }
 
     /// [`Self::rekey`], and says what becomes of rollover counters and SRTCP indices this time: [`RocOnRekey::Keep`], or [`RocOnRekey::Reset`] for a
@@ -129,11 +131,12 @@ impl Outbound {
     ///
     /// # Errors
     ///
-    /// As [`Self::rekey`]; [`Error::CannotProbe`]; with [`RocOnRekey::Reset`], [`Error::KeyUsedBefore`] for a key that this context has had before (its
+    /// As [`Self::rekey`]; [`Error::CannotProbe`]; with [`RocOnRekey::Reset`], [`Error::KeyUsedBefore`] for a key that this context has had before
+    /// (its
     /// indices would be sent again, P6), and [`Error::KeyHistoryFull`] if it has had more than 1024.
     #[expect(clippy::needless_pass_by_value)] // As in `rekey`.
     pub fn rekey_with(&self, key: MasterKey, roc: RocOnRekey) -> Result<Rekeyed> {
-        self.0.rekey(&key, roc)
+        self.0.rekey(None, &key, roc)
     }
 
     /// Derives a key now, to be made the current one by [`Self::activate_staged_key`] later, without the cost of derivation: for a switch that both
@@ -175,7 +178,7 @@ impl Outbound {
     /// As [`Self::rekey`]; [`Error::TooManyKeys`].
     #[expect(clippy::needless_pass_by_value)] // As in `rekey`.
     pub fn add_key(&self, key: MasterKey) -> Result<KeyId> {
-        self.0.add_key(&key)
+        self.0.add_key(None, &key)
     }
 
     /// Sends under another key of this context from here on. The one before stays, to be chosen again.
@@ -184,7 +187,7 @@ impl Outbound {
     ///
     /// [`Error::UnknownKey`]; [`Error::TooManyRetired`].
     pub fn send_under(&self, key: KeyId) -> Result<()> {
-        self.0.switch_to(key)
+        self.0.switch_to(None, key)
     }
 
     /// Retires a key that was added.
@@ -193,7 +196,7 @@ impl Outbound {
     ///
     /// [`Error::UnknownKey`]; [`Error::KeyIsCurrent`].
     pub fn retire_key(&self, key: KeyId) -> Result<()> {
-        self.0.retire_key(key)
+        self.0.retire_key(None, key)
     }
 
     /// Stops this direction, and seals all that it knows for another process, which goes on with it ([`moving`](crate::moving)).
@@ -212,7 +215,7 @@ impl Outbound {
     /// The keys in use, the current one first. A staged key is not among them.
     #[must_use]
     pub fn keys(&self) -> Vec<KeyInfo> {
-        info::keys(&self.0)
+        info::keys(&self.0, None)
     }
 
     /// How many packets a key may still protect, less those that streams have set aside: rekey before either count is 0.
@@ -221,7 +224,7 @@ impl Outbound {
     ///
     /// [`Error::UnknownKey`].
     pub fn packets_left(&self, key: KeyId) -> Result<KeyLifetime> {
-        info::packets_left(&self.0, key)
+        info::packets_left(&self.0, None, key)
     }
 
     /// Adds a stream that starts at rollover counter `roc` and SRTCP index `srtcp_index`.
@@ -231,11 +234,20 @@ impl Outbound {
     /// [`Error::StreamExists`], [`Error::TooManyStreams`]; [`Error::IndexBackward`] below the floor that an earlier life of the stream left (its
     /// SRTCP index always goes on from there: give 0), or for an SRTCP index of more than 31 bits.
     pub fn add_stream(&self, ssrc: impl Into<Ssrc>, roc: Roc, srtcp_index: u32) -> Result<()> {
-        if srtcp_index >> 31 != 0 {
+        self.add_stream_with(ssrc, StreamOptions::starting_at(roc).srtcp_index(srtcp_index))
+    }
+
+    /// [`Self::add_stream`] with a replay window of the stream's own: how far out of order packets may be given. It is the stream's as long as it is
+    /// there, in the index space of the current key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::add_stream`]; [`Error::BadReplayWindow`].
+    pub fn add_stream_with(&self, ssrc: impl Into<Ssrc>, options: StreamOptions) -> Result<()> {
+        if options.srtcp_index >> 31 != 0 {
             return Err(Error::IndexBackward);
         }
-        let next_srtcp = NextSrtcp::starting_at(srtcp_index);
-        self.0.add_stream(ssrc.into(), &Origin { srtp: Mark::cycle(roc.0), next_srtcp, ..Origin::START })
+        self.0.add_stream(ssrc.into(), &options)
     }
 
     /// Removes a stream. Its floor stays: indices up to its highest are never sent again in their index space (P6).
@@ -265,10 +277,53 @@ impl Outbound {
         self.0.set_roc(ssrc.into(), roc)
     }
 
+    /// Removes a stream and forgets its floor, or that of one removed before: as if the SSRC had never been, and with its place in the table free.
+    /// **This
+    /// opens a hole**: the SSRC, if it is sent again under a key that is held still, repeats indices, and with them keystream (P6): two payloads
+    /// under one
+    /// give away their XOR, and under GCM the authentication key. For a drop-in whose model forgets, and for SSRCs that do not come back before the
+    /// key is
+    /// gone; else [`Self::remove_stream`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`] if there is neither stream nor floor.
+    pub fn forget_stream(&self, ssrc: impl Into<Ssrc>) -> Result<()> {
+        self.0.forget_stream(ssrc.into())
+    }
+
+    /// Has a stream begin again at rollover counter `roc`, backward too: its next SRTP packet is sent in that cycle, whatever its sequence number.
+    /// **This
+    /// opens a hole**: an index that was sent under the current key may be sent again, with the same keystream (P6), as [`Self::forget_stream`]
+    /// says. SRTCP
+    /// indices go on. For a drop-in whose model has no floor, and where signalling knows better; else [`Self::set_roc`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchStream`] if there is no stream in the index space of the current key.
+    pub fn force_roc(&self, ssrc: impl Into<Ssrc>, roc: Roc) -> Result<()> {
+        self.0.force_roc(ssrc.into(), roc)
+    }
+
     /// A snapshot of every stream.
     #[must_use]
     pub fn streams(&self) -> Vec<StreamInfo> {
         info::streams(&self.0)
+    }
+
+    /// What this context has counted so far.
+    ///
+    /// # Performance
+    ///
+    /// Looks at every stream, under the mutex of control operations. Packets do not wait for it.
+    #[must_use]
+    pub fn stats(&self) -> ContextStats {
+        info::stats(&self.0)
+    }
+
+    /// Has [`Event`](crate::Event)s be raised again that are raised once for each context: those of unknown MKIs and SSRCs, and of a full table.
+    pub fn acknowledge_events(&self) {
+        self.0.acknowledge_events();
     }
 
     /// Packets refused by this context so far.

@@ -2,9 +2,13 @@
 
 mod headers;
 mod roc;
+mod state;
+mod stream;
 
 pub(crate) use roc::RocInPackets;
 pub use roc::UnauthenticatedRoc;
+pub(crate) use state::{NUMBERS, PolicyState};
+pub use stream::StreamOptions;
 
 use crate::crypto::profile::{CipherKind, Profile, Spec};
 use crate::error::{Error, Result};
@@ -16,7 +20,8 @@ use core::time::Duration;
 
 /// How long packets in flight under replaced keys are still accepted (P3).
 ///
-/// It ends by [`end_grace`](crate::Inbound::end_grace), by one rekey more than it holds keys, for each key by the deadline that [`Self::until_elapsed`]
+/// It ends by [`end_grace`](crate::Inbound::end_grace), by one rekey more than it holds keys, for each key by the deadline that
+/// [`Self::until_elapsed`]
 /// sets, and for a single stream after as many packets under the current key as [`Self::until_packets`] says, whichever is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grace {
@@ -97,7 +102,9 @@ pub enum RocOnRekey {
     Probe,
 }
 
-/// What to do about SSRCs nobody announced.
+/// What to do about SSRCs nobody announced: whether a session's keys are a template for all (libsrtp's any-SSRC policies), or for those that are
+/// added.
+/// An SSRC that was given keys of its own ([`give_ssrc_keys`](crate::Inbound::give_ssrc_keys)) is announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NewStreams {
     /// Add a stream at the first packet: inbound, only once its tag has verified.
@@ -111,12 +118,14 @@ pub enum NewStreams {
 pub enum SrtcpEncryption {
     /// Send it encrypted; refuse it unencrypted.
     Required,
+    /// Send it encrypted; accept either.
+    Preferred,
     /// Send it unencrypted (E flag 0); accept either.
     Off,
 }
 
 /// The replay windows of a stream, in packets.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Windows {
     pub(crate) srtp: u32,
     /// `None` outbound: SRTCP indices are given out here, not claimed.
@@ -198,6 +207,11 @@ impl Policy {
 
     /// Whether SRTCP leaves encrypted. Without a cipher it does not, and says so by its E flag.
     pub(crate) const fn encrypts_srtcp(&self) -> bool {
+        !matches!(self.srtcp_encryption, SrtcpEncryption::Off) && self.has_cipher()
+    }
+
+    /// Whether SRTCP must come encrypted.
+    pub(crate) const fn demands_encrypted_srtcp(&self) -> bool {
         matches!(self.srtcp_encryption, SrtcpEncryption::Required) && self.has_cipher()
     }
 

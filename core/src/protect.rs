@@ -56,7 +56,7 @@ pub(crate) fn ready<'g>(
     room: usize,
 ) -> Result<Ready<'g>> {
     until_settled(|| prepare(context, guard, protocol, head, len, room))
-        .inspect_err(|error| context.refusals.count(*error, guard))
+        .inspect_err(|error| context.count_refusal(*error, guard, protocol, head))
 }
 
 /// A packet whose index is taken: it may be encrypted.
@@ -79,6 +79,7 @@ fn prepare<'g>(
     if body_end > MAX_PACKET_LEN {
         return Err(Error::PacketTooLong);
     }
+    let context = context.route(guard, protocol, head)?;
     let mut packet = Plain::parse(protocol, head)?;
     let policy = context.policy();
     let changes_header = policy.changes_headers && protocol == Protocol::Rtp;
@@ -103,7 +104,7 @@ fn prepare<'g>(
             let stream = context.admit(held, packet.ssrc, &seat, guard)?;
             let track = stream.track(protocol);
             if track.spend(key, protocol)? {
-                context.tell_near_limit(key, protocol);
+                context.tell_near_limit(guard, key, protocol);
             }
             track.reserve(index).or_else(allowed).inspect_err(|_| track.count_refused())?;
             let index = PacketIndex::from_estimate(index);
@@ -140,7 +141,7 @@ fn next_srtcp<'g>(
         // Asked first, so that a refusal costs the key no packet.
         if stream.may_take_srtcp_index(key.id(), current)? {
             if stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)? {
-                context.tell_near_limit(key, Protocol::Rtcp);
+                context.tell_near_limit(guard, key, Protocol::Rtcp);
             }
             if let Taken::Index(index) = stream.take_srtcp_index(key.id(), current)? {
                 return Ok((key, index));

@@ -45,6 +45,11 @@ impl ReplayList {
         Self { window: 0, base: u64::MAX, words: Box::default() }
     }
 
+    /// Packets of its window. `None` if it is closed.
+    pub(crate) fn window(&self) -> Option<u32> {
+        u32::try_from(self.window).ok().filter(|window| *window > 0)
+    }
+
     /// Whether `index` could be claimed now. `highest` is the highest index claimed so far, if any.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! A session: both directions with one peer, and how it is made.
 
-use crate::context::Context;
+use crate::context::Direction;
 use crate::crypto::profile::Profile;
 use crate::epoch::Domain;
 use crate::error::Result;
@@ -34,7 +34,7 @@ pub struct SessionBuilder {
 impl Session {
     /// Starts to describe a session.
     pub const fn builder(profile: Profile) -> SessionBuilder {
-        SessionBuilder { policy: Policy::new(profile), inbound: Vec::new(), outbound: None, moved: [None, None] }
+        SessionBuilder::of(Policy::new(profile))
     }
 
     /// The receiving direction.
@@ -51,6 +51,21 @@ impl Session {
 }
 
 impl SessionBuilder {
+    /// One of this policy, and without keys.
+    pub(crate) const fn of(policy: Policy) -> Self {
+        Self { policy, inbound: Vec::new(), outbound: None, moved: [None, None] }
+    }
+
+    /// What it says of the receiving direction.
+    pub(crate) fn into_inbound(self) -> (Policy, Vec<MasterKey>) {
+        (self.policy, self.inbound)
+    }
+
+    /// What it says of the sending direction.
+    pub(crate) fn into_outbound(self) -> (Policy, Option<MasterKey>) {
+        (self.policy, self.outbound)
+    }
+
     /// The key of the receiving direction. Without one, it refuses all packets until it is rekeyed. Given again, further keys are added beside the
     /// first, as by [`Inbound::add_key`].
     pub fn inbound(mut self, key: MasterKey) -> Self {
@@ -212,7 +227,7 @@ impl SessionBuilder {
     /// direction counts. Keys that are given beside it join those that it has, as by [`Inbound::add_key`] and [`Outbound::add_key`].
     ///
     /// Of the policies, those must be as they were that shape packets: the profile, what is encrypted, and what is done to headers. Others may
-    /// differ, replay windows too: a wider one begins with what the narrower knew.
+    /// differ. Replay windows are for new streams: those that come along keep theirs, as do SSRCs with keys of their own all of their policies.
     pub fn go_on_with(mut self, moved: Moved) -> Self {
         let [inbound, outbound] = &mut self.moved;
         let place = if moved.is_inbound() { inbound } else { outbound };
@@ -232,24 +247,24 @@ impl SessionBuilder {
     /// [`Error::MovedDiffers`](crate::Error::MovedDiffers), [`Error::TooManyStreams`](crate::Error::TooManyStreams); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
     pub fn build(self, domain: &Domain) -> Result<Session> {
         let [inbound, outbound] = self.moved;
-        let inbound = context(domain, self.policy, true, &self.inbound, inbound)?;
-        let outbound = context(domain, self.policy, false, self.outbound.as_slice(), outbound)?;
+        let inbound = direction(domain, self.policy, true, &self.inbound, inbound)?;
+        let outbound = direction(domain, self.policy, false, self.outbound.as_slice(), outbound)?;
         Ok(Session { inbound: Inbound(inbound), outbound: Outbound(outbound) })
     }
 }
 
 /// A direction of a session: a new one, or one that was moved here.
-fn context(
+fn direction(
     domain: &Domain,
     policy: Policy,
     inbound: bool,
     keys: &[MasterKey],
     moved: Option<Moved>,
-) -> Result<Arc<Context>> {
-    let Some(Moved(state)) = moved else { return Context::new(domain, policy, inbound, keys) };
-    let context = Context::restored(domain, policy, inbound, state)?;
+) -> Result<Arc<Direction>> {
+    let Some(Moved(state)) = moved else { return Direction::new(domain, policy, inbound, keys) };
+    let direction = Direction::restored(domain, policy, inbound, state)?;
     for key in keys {
-        context.add_key(key)?;
+        direction.add_key(None, key)?;
     }
-    Ok(context)
+    Ok(direction)
 }

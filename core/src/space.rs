@@ -8,10 +8,10 @@
 use crate::epoch::{Domain, Guard};
 use crate::error::{Error, Result};
 use crate::id::SpaceId;
-use crate::index::Ssrc;
+use crate::index::{Roc, Ssrc};
 use crate::keys::Held;
 use crate::policy::Windows;
-use crate::stream::{Mark, Origin, Seat, Stream, StreamState};
+use crate::stream::{Mark, Origin, Seat, Stream, StreamState, Totals};
 use crate::table::StreamTable;
 use crate::wire::Protocol;
 use std::sync::Arc;
@@ -20,7 +20,6 @@ use std::sync::Arc;
 #[repr(align(64))]
 pub(crate) struct Space {
     streams: StreamTable,
-    windows: Windows,
     id: SpaceId,
 }
 
@@ -28,8 +27,8 @@ impl Space {
     /// # Errors
     ///
     /// [`Error::ForeignGuard`] never, as long as `domain` is the caller's.
-    pub(crate) fn new(id: SpaceId, domain: &Domain, streams: usize, windows: Windows) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self { streams: StreamTable::new(domain, streams)?, windows, id }))
+    pub(crate) fn new(id: SpaceId, domain: &Domain, streams: usize) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self { streams: StreamTable::new(domain, streams)?, id }))
     }
 
     pub(crate) const fn id(&self) -> SpaceId {
@@ -44,20 +43,48 @@ impl Space {
         Ok(Seat::of(self.streams.find(ssrc, guard)?))
     }
 
-    /// The stream that `ssrc` has from here on: a new one that starts at `origin`, or the one that is there, whoever made it.
+    /// The stream that `ssrc` has from here on: a new one of these windows that starts at `origin`, or the one that is there, whoever made it.
     ///
     /// # Errors
     ///
     /// [`Error::TooManyStreams`].
-    pub(crate) fn place<'g>(&'g self, ssrc: Ssrc, origin: &Origin, guard: &'g Guard<'_>) -> Result<&'g Stream> {
+    pub(crate) fn place<'g>(
+        &'g self,
+        ssrc: Ssrc,
+        origin: &Origin,
+        windows: Windows,
+        guard: &'g Guard<'_>,
+    ) -> Result<&'g Stream> {
+        self.place_or_find(ssrc, origin, windows, guard).map(|(stream, _)| stream)
+    }
+
+    /// The same, and whether this call made it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::place`].
+    pub(crate) fn place_or_find<'g>(
+        &'g self,
+        ssrc: Ssrc,
+        origin: &Origin,
+        windows: Windows,
+        guard: &'g Guard<'_>,
+    ) -> Result<(&'g Stream, bool)> {
+        let mut added = false;
         loop {
             let held = match self.streams.find(ssrc, guard)? {
                 Some(held) => held,
-                None => self.streams.insert(self.stream(ssrc, origin), guard)?,
+                None => {
+                    let new = stream(ssrc, origin, windows);
+                    let made = Arc::as_ptr(&new);
+                    let held = self.streams.insert(new, guard)?;
+                    added = core::ptr::eq(held, made);
+                    held
+                }
             };
-            let Some(floor) = held.gone() else { return Ok(held) };
+            let Some(floor) = held.gone() else { return Ok((held, added)) };
             // The new stream starts above the floor, whatever `origin` says. Somebody else may be first, and somebody may remove that one again.
-            self.streams.replace(held, self.stream(ssrc, &floor), guard)?;
+            added = self.streams.replace(held, stream(ssrc, &floor, windows), guard)?;
         }
     }
 
@@ -68,22 +95,53 @@ impl Space {
     /// # Errors
     ///
     /// [`Error::StreamExists`], [`Error::TooManyStreams`]; [`Error::IndexBackward`] below the floor of an earlier life.
-    pub(crate) fn add(&self, ssrc: Ssrc, origin: &Origin, guard: &Guard<'_>) -> Result<()> {
+    pub(crate) fn add(&self, ssrc: Ssrc, origin: &Origin, windows: Windows, guard: &Guard<'_>) -> Result<()> {
         let Some(held) = self.streams.find(ssrc, guard)? else {
-            return self.place(ssrc, origin, guard).map(drop);
+            return self.place(ssrc, origin, windows, guard).map(drop);
         };
         let origin = origin.above(&held.gone().ok_or(Error::StreamExists)?)?;
-        if self.streams.replace(held, self.stream(ssrc, &origin), guard)? { Ok(()) } else { Err(Error::StreamExists) }
+        if self.streams.replace(held, stream(ssrc, &origin, windows), guard)? {
+            Ok(())
+        } else {
+            Err(Error::StreamExists)
+        }
     }
 
-    /// Removes a stream, and leaves its floor. False if there is none.
-    pub(crate) fn remove(&self, ssrc: Ssrc, guard: &Guard<'_>) -> Result<bool> {
+    /// Removes a stream, and leaves its floor; its packets are added to `gone`. False if there is none.
+    pub(crate) fn remove(&self, ssrc: Ssrc, gone: &mut Totals, guard: &Guard<'_>) -> Result<bool> {
         let Some(held) = self.seat(ssrc, guard)?.stream() else { return Ok(false) };
         // Closed first: nothing is claimed from here on, so the floor holds all that was accepted. If a packet has brought the stream back by
         // then, above its floor, it stays.
         let floor = Stream::floor(ssrc, &held.close());
+        gone.add(held);
         self.streams.replace(held, Arc::new(floor), guard)?;
         Ok(true)
+    }
+
+    /// Removes a stream and its floor, or the floor alone: as if it had never been. False if there is neither.
+    pub(crate) fn forget(&self, ssrc: Ssrc, gone: &mut Totals, guard: &Guard<'_>) -> Result<bool> {
+        while let Some(held) = self.streams.find(ssrc, guard)?.filter(|held| held.counts_in_table()) {
+            // Closed first: what is claimed in the stream that a packet may bring back is forgotten in the next round.
+            held.close();
+            if self.streams.replace(held, Arc::new(Stream::blank(ssrc)), guard)? {
+                gone.add(held);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Has the SRTP indices of a stream begin again in cycle `roc`, whatever was accepted before; those of SRTCP go on. False if there is no stream.
+    pub(crate) fn restart(&self, ssrc: Ssrc, roc: Roc, gone: &mut Totals, guard: &Guard<'_>) -> Result<bool> {
+        while let Some(held) = self.seat(ssrc, guard)?.stream() {
+            let windows = held.windows();
+            let origin = Origin { srtp: Mark::cycle(roc.0), ..held.close() };
+            if self.streams.replace(held, stream(ssrc, &origin, windows), guard)? {
+                gone.add(held);
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The streams, without floors, in no order. One that comes or goes meanwhile may be missed.
@@ -93,7 +151,7 @@ impl Space {
 
     /// Every stream and floor, where no other thread uses the space any more.
     pub(crate) fn every(&self, guard: &Guard<'_>) -> Result<Vec<StreamState>> {
-        Ok(self.streams.iter(guard)?.map(Stream::state).collect())
+        Ok(self.streams.iter(guard)?.filter(|stream| stream.counts_in_table()).map(Stream::state).collect())
     }
 
     /// Calls `visit` with every stream and floor.
@@ -108,7 +166,7 @@ impl Space {
     ///
     /// [`Error::TooManyStreams`].
     pub(crate) fn restore(&self, state: &StreamState, guard: &Guard<'_>) -> Result<bool> {
-        let stream = Arc::new(Stream::restored(state, self.windows));
+        let stream = Arc::new(Stream::restored(state));
         let ours = Arc::as_ptr(&stream);
         Ok(core::ptr::eq(self.streams.insert(stream, guard)?, ours))
     }
@@ -118,7 +176,7 @@ impl Space {
         for stream in older.live(guard)? {
             let mark = |protocol| stream.track(protocol).mark();
             let origin = Origin { srtp: mark(Protocol::Rtp), srtcp: mark(Protocol::Rtcp), ..Origin::START };
-            match self.place(stream.ssrc(), &origin, guard) {
+            match self.place(stream.ssrc(), &origin, stream.windows(), guard) {
                 Ok(placed) => {
                     for protocol in [Protocol::Rtp, Protocol::Rtcp] {
                         // Unless it knows better.
@@ -132,10 +190,10 @@ impl Space {
         }
         Ok(())
     }
+}
 
-    fn stream(&self, ssrc: Ssrc, origin: &Origin) -> Arc<Stream> {
-        Arc::new(Stream::new(ssrc, origin, self.windows))
-    }
+fn stream(ssrc: Ssrc, origin: &Origin, windows: Windows) -> Arc<Stream> {
+    Arc::new(Stream::new(ssrc, origin, windows))
 }
 
 impl Held<Space> {

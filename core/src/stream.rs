@@ -7,6 +7,7 @@
 //! 2. A claim raises the highest index, then sets its bit in the replay list. If the first finds the track closed, there is no second: the stream is
 //!    being removed, and its floor may not include this index.
 //! 3. So the floor of a removed stream is at least every index that was accepted in it, and a stream that takes its place starts above.
+//!    (But for streams that their owner had forgotten, or restarted: `forget_stream` and `force_roc` say what that costs.)
 //! 4. A stream is gone from the moment its first track is closed. Whoever finds it so closes the rest, and may put another in its place.
 
 mod mark;
@@ -123,14 +124,39 @@ impl<'g> Seat<'g> {
     }
 }
 
+/// Packets of several streams, of SRTP and SRTCP.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) rtp: u64,
+    pub(crate) rtcp: u64,
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, stream: &Stream) {
+        let [rtp, rtcp] = stream.packets();
+        self.rtp = self.rtp.wrapping_add(rtp);
+        self.rtcp = self.rtcp.wrapping_add(rtcp);
+    }
+}
+
 const SETTLING_BITS: u32 = 16;
 const SETTLING_MASK: u64 = (1 << SETTLING_BITS) - 1;
+
+/// What stands in the place of an SSRC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Stream,
+    /// What is left of a removed stream: its marks.
+    Floor,
+    /// What is left of a forgotten one: nothing, in a place that the table has not used for another yet.
+    Blank,
+}
 
 /// One SSRC in one direction.
 pub(crate) struct Stream {
     ssrc: Ssrc,
-    /// What is left of a removed stream: its marks. It accepts nothing.
-    removed: bool,
+    /// What it is: only one that lives accepts anything.
+    life: Life,
     /// The key that last authenticated a packet.
     last_key: AtomicU64,
     /// The current key's id and how many packets it has authenticated, up to a bound: `id << 16 | packets`.
@@ -146,18 +172,23 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) fn new(ssrc: Ssrc, origin: &Origin, windows: Windows) -> Self {
-        Self::with(ssrc, origin, Some(windows))
+        Self::with(ssrc, origin, Some(windows), Life::Stream)
     }
 
     /// What remains of a removed stream.
     pub(crate) fn floor(ssrc: Ssrc, origin: &Origin) -> Self {
-        Self::with(ssrc, origin, None)
+        Self::with(ssrc, origin, None, Life::Floor)
     }
 
-    fn with(ssrc: Ssrc, origin: &Origin, windows: Option<Windows>) -> Self {
+    /// What remains of a forgotten stream.
+    pub(crate) fn blank(ssrc: Ssrc) -> Self {
+        Self::with(ssrc, &Origin::START, None, Life::Blank)
+    }
+
+    fn with(ssrc: Ssrc, origin: &Origin, windows: Option<Windows>, life: Life) -> Self {
         Self {
             ssrc,
-            removed: windows.is_none(),
+            life,
             last_key: AtomicU64::new(KeyId::NONE.0),
             settling: AtomicU64::new(0),
             srtp: Track::new(origin.srtp, windows.map(|windows| windows.srtp)),
@@ -172,6 +203,16 @@ impl Stream {
         self.ssrc
     }
 
+    /// A stream and a floor count against the bound of their table.
+    pub(crate) fn counts_in_table(&self) -> bool {
+        self.life != Life::Blank
+    }
+
+    /// Its replay windows.
+    pub(crate) fn windows(&self) -> Windows {
+        Windows { srtp: self.srtp.window().unwrap_or_default(), srtcp: self.srtcp.window() }
+    }
+
     pub(crate) const fn track(&self, protocol: Protocol) -> &Track {
         match protocol {
             Protocol::Rtp => &self.srtp,
@@ -181,7 +222,8 @@ impl Stream {
 
     /// What is left of the stream if it is gone: its floor, which nothing raises any more.
     pub(crate) fn gone(&self) -> Option<Origin> {
-        (self.removed || self.srtp.mark().is_closed() || self.srtcp.mark().is_closed()).then(|| self.close())
+        (self.life != Life::Stream || self.srtp.mark().is_closed() || self.srtcp.mark().is_closed())
+            .then(|| self.close())
     }
 
     /// Closes the stream for good, and returns its floor (invariant 3).
@@ -250,6 +292,11 @@ impl Stream {
             self.srtcp.note_sent(index.get());
         }
         Ok(taken)
+    }
+
+    /// Packets accepted or sent, of SRTP and SRTCP.
+    fn packets(&self) -> [u64; 2] {
+        [&self.srtp, &self.srtcp].map(Track::packets)
     }
 
     /// Snapshots of SRTP and SRTCP.

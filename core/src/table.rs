@@ -1,11 +1,12 @@
 //! SSRC to stream in O(1), read without a lock while it grows.
 //!
 //! Open addressing with linear probing in an array that is at most half full. A full array is *migrated*: each of its slots is frozen and its
-//! stream copied to an array twice as long, which then takes its place. Every thread that wants to insert meanwhile helps, so nobody waits for
+//! stream copied to another, as a rule twice as long, which then takes its place. Every thread that wants to insert meanwhile helps, so nobody waits
+//! for
 //! another; look-ups go on in whichever array they loaded.
 //!
 //! 1. An SSRC has at most one slot in an array: probes for it start at the same place, and a slot that was filled stays filled with a stream
-//!    of that SSRC. (A removed stream is replaced by its floor.)
+//!    of that SSRC. (A removed stream is replaced by its floor, a forgotten one by a blank, which no migration copies.)
 //! 2. The successor of an array is entered through the root only after every slot of the array is frozen and copied. Until then it holds
 //!    nothing but copies, so that it makes no difference which helper copies first.
 //! 3. Streams are added for authenticated or outgoing packets and by the control side, never for a packet that was merely received (P8), and never
@@ -86,18 +87,28 @@ impl StreamTable {
     /// [`Error::TooManyStreams`].
     pub(crate) fn insert<'g>(&'g self, stream: Arc<Stream>, guard: &'g Guard<'_>) -> Result<&'g Stream> {
         let ssrc = stream.ssrc();
-        // Relaxed: the count bounds, and orders nothing.
-        let reserved = self
-            .count
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| (held < self.bound).then_some(held + 1));
-        if reserved.is_err() {
+        if self.reserve().is_err() {
             return self.find(ssrc, guard)?.ok_or(Error::TooManyStreams);
         }
         let (inserted, held) = self.put(stream, guard)?;
         if !inserted {
-            self.count.fetch_sub(1, Ordering::Relaxed);
+            self.release();
         }
         Ok(held)
+    }
+
+    /// Counts one more, if the bound allows it.
+    fn reserve(&self) -> Result<()> {
+        // Relaxed: the count bounds, and orders nothing.
+        self.count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| (held < self.bound).then_some(held + 1))
+            .map(drop)
+            .map_err(|_| Error::TooManyStreams)
+    }
+
+    fn release(&self) {
+        // Relaxed: as in `reserve`.
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether the stream was put, and the stream that holds the SSRC now.
@@ -122,7 +133,23 @@ impl StreamTable {
     }
 
     /// Puts `new` in the place of `old`. False if somebody else did, with another.
-    pub(crate) fn replace(&self, old: &Stream, mut new: Arc<Stream>, guard: &Guard<'_>) -> Result<bool> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyStreams`] if `old` is a blank.
+    pub(crate) fn replace(&self, old: &Stream, new: Arc<Stream>, guard: &Guard<'_>) -> Result<bool> {
+        let (before, after) = (old.counts_in_table(), new.counts_in_table());
+        if after && !before {
+            self.reserve()?;
+        }
+        let replaced = self.exchange(old, new, guard)?;
+        if replaced && before && !after || !replaced && after && !before {
+            self.release();
+        }
+        Ok(replaced)
+    }
+
+    fn exchange(&self, old: &Stream, mut new: Arc<Stream>, guard: &Guard<'_>) -> Result<bool> {
         let ssrc = old.ssrc();
         loop {
             let array = self.array(guard)?;
@@ -156,13 +183,15 @@ impl StreamTable {
     #[cold]
     fn migrate(&self, from: &Array, guard: &Guard<'_>) -> Result<()> {
         if from.next.load(0, guard)?.value.is_none() {
-            let longer = Arc::new(Array::new(self.root.domain(), from.slots.len() * 2));
+            // Blanks are not copied: with many of them, what stays fits an array as long. Relaxed: as in `reserve`; that of any length will do.
+            let grows = self.count.load(Ordering::Relaxed) > from.slots.len() / 4;
+            let len = if grows { from.slots.len() * 2 } else { from.slots.len() };
             // If another thread was first, its array serves.
-            drop(from.next.fill(0, longer, guard));
+            drop(from.next.fill(0, Arc::new(Array::new(self.root.domain(), len)), guard));
         }
         let Some(to) = from.next.freeze(0, guard)? else { return Ok(()) };
         for at in 0..from.slots.len() {
-            if let Some(stream) = from.slots.freeze(at, guard)? {
+            if let Some(stream) = from.slots.freeze(at, guard)?.filter(|stream| stream.counts_in_table()) {
                 to.adopt(self.hash(stream.ssrc()), stream, guard)?;
             }
         }

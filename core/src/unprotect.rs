@@ -35,6 +35,13 @@ pub(crate) fn unprotect(
     scrubbed(scrub_after_packet, || unprotect_unscrubbed(context, guard, protocol, &mut buffer))
 }
 
+/// Verifies one packet and claims its index, and leaves it encrypted; returns its length without the trailer.
+pub(crate) fn authenticate(context: &Context, guard: &Guard<'_>, protocol: Protocol, packet: &[u8]) -> Result<usize> {
+    let accept = || accept(context, guard, protocol, packet, usize::MAX).map(|accepted| accepted.body_end);
+    scrubbed(scrub_after_packet, || until_settled(accept))
+        .inspect_err(|error| context.count_refusal(*error, guard, protocol, packet))
+}
+
 /// As [`unprotect`], but leaves copies of keys on the stack and in registers.
 pub(crate) fn unprotect_unscrubbed(
     context: &Context,
@@ -55,7 +62,7 @@ pub(crate) fn accepted<'g>(
     room: usize,
 ) -> Result<Accepted<'g>> {
     until_settled(|| accept(context, guard, protocol, octets, room))
-        .inspect_err(|error| context.refusals.count(*error, guard))
+        .inspect_err(|error| context.count_refusal(*error, guard, protocol, octets))
 }
 
 /// A packet whose index is claimed: it may be decrypted.
@@ -85,6 +92,7 @@ fn accept<'g>(
     octets: &[u8],
     room: usize,
 ) -> Result<Accepted<'g>> {
+    let context = context.route(guard, protocol, octets)?;
     let (ring, packet) = parse(context, guard, protocol, octets, room)?;
     let (view, verdict) = judge(context, guard, protocol, &packet, octets, ring)?;
     let verified = verdict.inspect_err(|_| view.count_refused(protocol))?;
@@ -106,7 +114,7 @@ fn parse<'g>(
     if policy.changes_headers && protocol == Protocol::Rtp {
         policy.read_header(&mut packet, octets)?;
     }
-    if !packet.encrypted && policy.encrypts_srtcp() {
+    if !packet.encrypted && policy.demands_encrypted_srtcp() {
         return Err(Error::UnencryptedSrtcp);
     }
     if packet.body_end > room { Err(Error::OutputTooSmall) } else { Ok((ring, packet)) }
@@ -126,7 +134,7 @@ fn claim<'g>(
     let stream = context.admit(held, frame.ssrc, &view.place.seat, guard)?;
     let track = stream.track(protocol);
     if track.spend(key, protocol)? {
-        context.tell_near_limit(key, protocol);
+        context.tell_near_limit(guard, key, protocol);
     }
     if decides {
         track.decide(Mark::index(proof.index()))?;

@@ -6,7 +6,7 @@ use common::{BOTH, Key, ONE_OF_EACH, Protocol, open, plain, rtcp, rtp, seal, srt
 use keyflip::moving::{Error as MovingError, Moved, SealingKey, VERSION};
 use keyflip::{
     Cryptex, Domain, Error, Grace, Inbound, KeyLifetime, KeyRole, NewStreams, Outbound, Profile, Rekeyed, RocOnRekey,
-    Session, SessionBuilder, SynchronizeError,
+    Session, SessionBuilder, StreamOptions, SynchronizeError,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -473,7 +473,7 @@ fn moved_outbound(domain: &Domain, builder: SessionBuilder, outbound: &Outbound)
 }
 
 #[test]
-fn p05_a_wider_window_after_the_move_brings_nothing_back() {
+fn p05_a_stream_keeps_its_windows_whatever_those_of_new_ones_are() {
     let domain = Domain::new();
     let profile = Profile::Aes128CmSha1_80;
     let peer = session(&domain, profile, 1, 2);
@@ -484,13 +484,110 @@ fn p05_a_wider_window_after_the_move_brings_nothing_back() {
     for packet in &packets[..400] {
         open(here.inbound(), Protocol::Rtp, packet).unwrap();
     }
+    here.inbound().add_stream_with(SSRC + 1, StreamOptions::default().replay_window(2048)).unwrap();
+    let wide: Vec<Vec<u8>> =
+        (0..2000).map(|n| seal(peer.outbound(), Protocol::Rtp, &rtp(SSRC + 1, n)).unwrap()).collect();
+    open(here.inbound(), Protocol::Rtp, &wide[1999]).unwrap();
     let there = moved_inbound(&domain, builder(profile).replay_window(1024), here.inbound());
     for packet in &packets[..400] {
         assert!(open(there.inbound(), Protocol::Rtp, packet).is_err());
     }
-    for packet in packets[400..].iter().rev() {
-        open(there.inbound(), Protocol::Rtp, packet).unwrap();
+    open(there.inbound(), Protocol::Rtp, &packets[499]).unwrap();
+    assert_eq!(open(there.inbound(), Protocol::Rtp, &packets[435]), Err(Error::TooOld));
+    assert!(open(there.inbound(), Protocol::Rtp, &packets[436]).is_ok());
+    assert!(open(there.inbound(), Protocol::Rtp, &wide[0]).is_ok(), "a window of its own");
+    let fresh: Vec<Vec<u8>> =
+        (0..500).map(|n| seal(peer.outbound(), Protocol::Rtp, &rtp(SSRC + 2, n)).unwrap()).collect();
+    assert!(open(there.inbound(), Protocol::Rtp, &fresh[499]).is_ok());
+    assert!(open(there.inbound(), Protocol::Rtp, &fresh[0]).is_ok(), "that of the new policy");
+}
+
+/// As [`seal`], where the overhead that is stated is that of another SSRC's keys.
+fn grown(outbound: &Outbound, protocol: Protocol, plain: &[u8]) -> keyflip::Result<Vec<u8>> {
+    let mut packet = plain.to_vec();
+    let guard = outbound.domain().pin();
+    match protocol {
+        Protocol::Rtp => outbound.protect_rtp_in(&guard, &mut packet)?,
+        Protocol::Rtcp => outbound.protect_rtcp_in(&guard, &mut packet)?,
     }
+    Ok(packet)
+}
+
+#[test]
+fn p02_keys_of_one_ssrc_and_their_policies_go_along() {
+    let domain = Domain::new();
+    let profile = Profile::Aes128CmSha1_80;
+    let (own, own_key) = (Profile::AeadAes256Gcm, Key::nth(Profile::AeadAes256Gcm, 9, 3));
+    let (ours, theirs) = (SSRC + 5, SSRC + 6);
+    let peer = session(&domain, profile, 1, 2);
+    let here = session(&domain, profile, 2, 1);
+    let policy = || builder(own).grace(Grace::LAST).replay_window(64);
+    peer.outbound().give_ssrc_keys(theirs, policy().outbound(own_key.master())).unwrap();
+    here.inbound().give_ssrc_keys(theirs, policy().inbound(own_key.master())).unwrap();
+    peer.inbound().give_ssrc_keys(ours, policy().inbound(own_key.master())).unwrap();
+    here.outbound().give_ssrc_keys(ours, policy().outbound(own_key.master())).unwrap();
+    let sent: Vec<(Protocol, u32, Vec<u8>)> =
+        [(Protocol::Rtp, theirs), (Protocol::Rtcp, theirs), (Protocol::Rtp, SSRC)]
+            .map(|(protocol, ssrc)| {
+                (protocol, ssrc, grown(peer.outbound(), protocol, &plain(protocol, ssrc, 1)).unwrap())
+            })
+            .into();
+    for (protocol, ssrc, packet) in &sent {
+        assert_eq!(open(here.inbound(), *protocol, packet), Ok(plain(*protocol, *ssrc, 1)));
+    }
+    let late = grown(peer.outbound(), Protocol::Rtp, &rtp(theirs, 2)).unwrap();
+    let next = Key::nth(own, 10, 3);
+    peer.outbound().ssrc_keys(theirs).unwrap().rekey(next.master()).unwrap();
+    here.inbound().ssrc_keys(theirs).unwrap().rekey(next.master()).unwrap();
+    for protocol in BOTH {
+        grown(here.outbound(), protocol, &plain(protocol, ours, 1)).unwrap();
+    }
+    let there = {
+        let blobs =
+            [here.inbound().export(&sealing(7), WITHIN).unwrap(), here.outbound().export(&sealing(7), WITHIN).unwrap()];
+        go_on(&domain, builder(profile), &[&blobs[0], &blobs[1]]).unwrap()
+    };
+    let key = |n: u8| Key::nth(own, n, 3);
+    assert_eq!(open(here.inbound(), Protocol::Rtp, &late), Err(Error::Moved));
+    assert_eq!(here.inbound().give_ssrc_keys(7, policy().inbound(key(1).master())).map(drop), Err(Error::Moved));
+    assert_eq!(here.inbound().ssrc_keys(theirs).unwrap().rekey(key(1).master()), Err(Error::Moved));
+
+    for (protocol, _, packet) in &sent {
+        assert_eq!(open(there.inbound(), *protocol, packet), Err(Error::Replayed));
+    }
+    assert!(open(there.inbound(), Protocol::Rtp, &late).is_ok(), "its key is in grace");
+    for protocol in BOTH {
+        let packet = grown(peer.outbound(), protocol, &plain(protocol, theirs, 3)).unwrap();
+        assert_eq!(open(there.inbound(), protocol, &packet), Ok(plain(protocol, theirs, 3)));
+        let packet = grown(there.outbound(), protocol, &plain(protocol, ours, 2)).unwrap();
+        assert_eq!(open(peer.inbound(), protocol, &packet), Ok(plain(protocol, ours, 2)));
+    }
+    assert_eq!(grown(there.outbound(), Protocol::Rtp, &rtp(ours, 1)), Err(Error::IndexReused));
+    assert_eq!(there.inbound().ssrcs_with_keys(), [keyflip::Ssrc(theirs)]);
+    assert_eq!(there.inbound().ssrc_keys(theirs).unwrap().keys().len(), 2);
+    assert_eq!(there.inbound().keys().len(), 1);
+
+    // One that is not to be moved holds the others back, and nothing has happened.
+    there.inbound().give_ssrc_keys(7, Session::builder(own).inbound(key(1).master())).unwrap();
+    let refused = there.inbound().export(&sealing(7), WITHIN);
+    assert_eq!(refused, Err(MovingError::Context(Error::NotMovable)));
+    let packet = grown(peer.outbound(), Protocol::Rtp, &rtp(SSRC, 4)).unwrap();
+    assert!(open(there.inbound(), Protocol::Rtp, &packet).is_ok());
+}
+
+#[test]
+fn a_forgotten_stream_leaves_nothing_to_move() {
+    let domain = Domain::new();
+    let profile = Profile::AeadAes128Gcm;
+    let peer = session(&domain, profile, 1, 2);
+    let here = session(&domain, profile, 2, 1);
+    let packet = seal(peer.outbound(), Protocol::Rtp, &rtp(SSRC, 1)).unwrap();
+    open(here.inbound(), Protocol::Rtp, &packet).unwrap();
+    here.inbound().forget_stream(SSRC).unwrap();
+    let blob = here.inbound().export(&sealing(7), WITHIN).unwrap();
+    assert_eq!(Moved::open(&sealing(7), &blob).unwrap().streams(), 0);
+    let there = go_on(&domain, builder(profile), &[&blob]).unwrap();
+    assert!(open(there.inbound(), Protocol::Rtp, &packet).is_ok(), "what it was forgotten for");
 }
 
 #[test]

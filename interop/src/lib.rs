@@ -32,7 +32,8 @@
 //! # Reading order
 //!
 //! This file is the vocabulary, [`packets`] the input, [`traffic`] what is made of it, [`rtc`] and `libsrtp` the
-//! adapters. `tests/peers_agree.rs` holds the peers against each other, `tests/keyflip_peers.rs` Keyflip against them,
+//! adapters. `tests/peers_agree.rs` holds the peers against each other, `tests/keyflip_peers.rs` Keyflip against them
+//! (`tests/policies.rs`: in what policies say of single sources),
 //! and `gstreamer.sh` Keyflip's examples against GStreamer. `tests/dtls_keys.rs` keys both ends from one DTLS export;
 //! `sdes/` wrote the vectors of SDES.
 
@@ -267,6 +268,8 @@ pub struct PeerConfig {
     pub window: usize,
     /// The ids of the header extension elements that are encrypted (RFC 6904).
     pub encrypted_ids: Vec<u8>,
+    /// The protocol whose bodies stay in the clear; they are authenticated still.
+    pub in_the_clear: Option<Protocol>,
 }
 
 impl PeerConfig {
@@ -276,7 +279,7 @@ impl PeerConfig {
     /// A session with these keys, no MKI, and a replay window of [`PeerConfig::WINDOW`] packets.
     pub fn new(profile: PeerProfile, key: &[u8], salt: &[u8], direction: Direction) -> Self {
         let (key, salt, mki, encrypted_ids) = (key.to_vec(), salt.to_vec(), Vec::new(), Vec::new());
-        Self { profile, key, salt, mki, direction, window: Self::WINDOW, encrypted_ids }
+        Self { profile, key, salt, mki, direction, window: Self::WINDOW, encrypted_ids, in_the_clear: None }
     }
 
     /// The same session with an MKI.
@@ -289,6 +292,12 @@ impl PeerConfig {
     #[must_use]
     pub fn with_encrypted_ids(self, ids: &[u8]) -> Self {
         Self { encrypted_ids: ids.to_vec(), ..self }
+    }
+
+    /// The same session with bodies of one protocol in the clear.
+    #[must_use]
+    pub fn with_in_the_clear(self, protocol: Protocol) -> Self {
+        Self { in_the_clear: Some(protocol), ..self }
     }
 
     /// The same session from the other end.

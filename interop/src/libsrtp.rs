@@ -182,6 +182,15 @@ impl LibsrtpPeer {
         Ok(Self { session, config: config.clone(), buffer: Box::new(Buffer([0; MAX_PACKET + TRAILER])) })
     }
 
+    /// Adds a source with keys and a policy of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::add_source`].
+    pub fn add_source(&mut self, ssrc: u32, config: &PeerConfig) -> Result<(), String> {
+        self.session.add_source(ssrc, config)
+    }
+
     /// Takes a copy of `packet` into the buffer.
     fn load(&mut self, packet: &[u8]) -> Result<(), String> {
         let place = self.buffer.0.get_mut(..packet.len()).filter(|place| place.len() <= MAX_PACKET);

@@ -108,6 +108,9 @@ impl RtcPeer {
         if !config.encrypted_ids.is_empty() {
             return Err("rtc-srtp encrypts no header extensions".to_owned());
         }
+        if config.in_the_clear.is_some() {
+            return Err("rtc-srtp leaves no bodies in the clear".to_owned());
+        }
         let provider = crypto::default_provider().map_err(|e| e.to_string())?;
         let context = Context::new(
             &config.key,

@@ -1,9 +1,13 @@
-//! The keys of a context, as the control side changes them: which become current, in which index space, and when their grace ends.
+//! The keys of a direction, the session's or those of one SSRC, as its owner changes them: which become current, in which index space, and when
+//! their grace ends.
 
-use super::{Context, Control, Ring};
+use super::direction::Control;
+use super::slots::Slots;
+use super::{Context, Direction, Ring};
 use crate::epoch::Task;
 use crate::error::{Error, Result};
 use crate::id::{KeyId, SpaceId};
+use crate::index::Ssrc;
 use crate::keys::{Held, Rekeyed, SessionKeys};
 use crate::policy::RocOnRekey;
 use crate::secret::MasterKey;
@@ -12,12 +16,12 @@ use crate::stream::Origin;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-impl Context {
+impl Direction {
     /// # Errors
     ///
     /// [`Error::TooManyRetired`], unless `ring` is empty: a first key retires nothing but that.
     fn check_backlog(&self, ring: &Ring) -> Result<()> {
-        if ring.is_empty() { Ok(()) } else { self.domain.check_backlog() }
+        if ring.is_empty() { Ok(()) } else { self.domain().check_backlog() }
     }
 
     /// The place of a key that is to become the current one.
@@ -27,6 +31,7 @@ impl Context {
     /// [`Error::KeyUsedBefore`], [`Error::KeyHistoryFull`], [`Error::CannotProbe`].
     fn seat_key(
         &self,
+        whose: Option<Ssrc>,
         ring: &Ring,
         control: &mut Control,
         key: &Arc<SessionKeys>,
@@ -35,17 +40,20 @@ impl Context {
         if !self.inbound && roc == RocOnRekey::Probe {
             return Err(Error::CannotProbe);
         }
-        let keeps = roc == RocOnRekey::Keep || roc == RocOnRekey::Probe && !self.policy.is_authenticated();
-        let (false, Ok(current)) = (keeps, ring.current()) else { return Ok(control.join(ring, key)) };
+        let keeps = roc == RocOnRekey::Keep || roc == RocOnRekey::Probe && !self.policy().is_authenticated();
+        let (false, None, Ok(current)) = (keeps, whose, ring.current()) else {
+            control.check_apart(whose, key)?;
+            return Ok(control.join(ring, key));
+        };
         control.history.check_fresh(key)?;
-        let windows = self.policy.windows(self.inbound);
-        let space = Space::new(SpaceId(control.next_space), &self.domain, self.policy.max_streams, windows)?;
-        let guard = self.domain.pin();
+        control.history_of_slots.check_fresh(key)?;
+        let space = Space::new(SpaceId(control.next_space), self.domain(), self.policy().max_streams)?;
+        let guard = self.domain().pin();
         let probes = (roc == RocOnRekey::Probe).then(|| Arc::new(current.lineage()));
         if probes.is_none() && !self.adds_streams {
             // Nobody else will.
             for ssrc in current.known(&guard)? {
-                space.place(ssrc, &Origin::START, &guard)?;
+                space.place(ssrc, &Origin::START, self.windows(), &guard)?;
             }
         }
         control.next_space += 1;
@@ -56,28 +64,29 @@ impl Context {
     ///
     /// [`Error::TooManyRetired`]; key and salt lengths; [`Error::MkiLengthMismatch`], [`Error::DuplicateMki`]; [`Error::KeyUsedBefore`],
     /// [`Error::KeyHistoryFull`], [`Error::CannotProbe`].
-    pub(crate) fn rekey(&self, master: &MasterKey, roc: RocOnRekey) -> Result<Rekeyed> {
-        self.change_ring(|ring, control| {
+    pub(crate) fn rekey(&self, whose: Option<Ssrc>, master: &MasterKey, roc: RocOnRekey) -> Result<Rekeyed> {
+        self.change_ring(whose, |context, ring, control| {
             self.check_backlog(ring)?;
-            let key = control.derive(&self.policy, &self.domain, master)?;
+            let key = control.derive(context.policy(), self.domain(), master)?;
             if let Some(held) = ring.match_for(&key)? {
                 return Ok((None, Rekeyed::Unchanged(held)));
             }
-            let held = self.seat_key(ring, control, &key, roc)?;
-            Ok((Some(ring.rekeyed(held, self.policy.grace.count())), Rekeyed::Switched(key.id())))
+            let held = self.seat_key(whose, ring, control, &key, roc)?;
+            Ok((Some(ring.rekeyed(held, context.policy().grace.count())), Rekeyed::Switched(key.id())))
         })
     }
 
     /// # Errors
     ///
     /// As [`Self::rekey`]; [`Error::TooManyKeys`].
-    pub(crate) fn add_key(&self, master: &MasterKey) -> Result<KeyId> {
-        self.change_ring(|ring, control| {
+    pub(crate) fn add_key(&self, whose: Option<Ssrc>, master: &MasterKey) -> Result<KeyId> {
+        self.change_ring(whose, |context, ring, control| {
             self.check_backlog(ring)?;
-            let key = control.derive(&self.policy, &self.domain, master)?;
+            let key = control.derive(context.policy(), self.domain(), master)?;
             if let Some(held) = ring.match_for(&key)? {
                 return Ok((None, held));
             }
+            control.check_apart(whose, &key)?;
             Ok((Some(ring.with(control.join(ring, &key))?), key.id()))
         })
     }
@@ -85,12 +94,12 @@ impl Context {
     /// # Errors
     ///
     /// [`Error::UnknownKey`], [`Error::KeyIsCurrent`].
-    pub(crate) fn retire_key(&self, id: KeyId) -> Result<()> {
-        self.change_ring(|ring, _| Ok((Some(ring.without(id)?), ())))
+    pub(crate) fn retire_key(&self, whose: Option<Ssrc>, id: KeyId) -> Result<()> {
+        self.change_ring(whose, |_, ring, _| Ok((Some(ring.without(id)?), ())))
     }
 
-    pub(crate) fn end_grace(&self) -> Result<()> {
-        self.change_ring(|ring, _| Ok((ring.without_grace(|_| true), ())))
+    pub(crate) fn end_grace(&self, whose: Option<Ssrc>) -> Result<()> {
+        self.change_ring(whose, |_, ring, _| Ok((ring.without_grace(|_| true), ())))
     }
 
     /// Derives a key for [`Self::activate_staged`]. It takes the place of one staged before.
@@ -99,8 +108,8 @@ impl Context {
     ///
     /// As [`Self::rekey`].
     pub(crate) fn stage_key(&self, master: &MasterKey) -> Result<Rekeyed> {
-        self.change_ring(|ring, control| {
-            let key = control.derive(&self.policy, &self.domain, master)?;
+        self.change_ring(None, |context, ring, control| {
+            let key = control.derive(context.policy(), self.domain(), master)?;
             Ok((
                 None,
                 match ring.match_for(&key)? {
@@ -116,14 +125,14 @@ impl Context {
     /// [`Error::NoStagedKey`]; [`Error::TooManyRetired`]; [`Error::DuplicateMki`] and [`Error::MkiLengthMismatch`] by keys added since;
     /// [`Error::KeyUsedBefore`], [`Error::KeyHistoryFull`], [`Error::CannotProbe`].
     pub(crate) fn activate_staged(&self, roc: RocOnRekey) -> Result<Rekeyed> {
-        self.change_ring(|ring, control| {
+        self.change_ring(None, |context, ring, control| {
             let key = Arc::clone(control.staged.as_ref().ok_or(Error::NoStagedKey)?);
-            self.domain.check_backlog()?;
+            self.domain().check_backlog()?;
             let changed = match ring.match_for(&key)? {
                 Some(held) => (None, Rekeyed::Unchanged(held)),
                 None => {
-                    let held = self.seat_key(ring, control, &key, roc)?;
-                    (Some(ring.rekeyed(held, self.policy.grace.count())), Rekeyed::Switched(key.id()))
+                    let held = self.seat_key(None, ring, control, &key, roc)?;
+                    (Some(ring.rekeyed(held, context.policy().grace.count())), Rekeyed::Switched(key.id()))
                 }
             };
             control.staged = None;
@@ -134,10 +143,11 @@ impl Context {
     /// # Errors
     ///
     /// [`Error::UnknownKey`]; [`Error::TooManyRetired`].
-    pub(crate) fn switch_to(&self, id: KeyId) -> Result<()> {
-        self.change_ring(|ring, _| {
-            self.domain.check_backlog()?;
-            let next = if self.inbound { ring.promoted(id, self.policy.grace.count()) } else { ring.switched_to(id) };
+    pub(crate) fn switch_to(&self, whose: Option<Ssrc>, id: KeyId) -> Result<()> {
+        self.change_ring(whose, |context, ring, _| {
+            self.domain().check_backlog()?;
+            let next =
+                if self.inbound { ring.promoted(id, context.policy().grace.count()) } else { ring.switched_to(id) };
             Ok((next?, ()))
         })
     }
@@ -145,39 +155,49 @@ impl Context {
     // ---- When a grace ends in time.
 
     /// Notes when the grace ends of the keys that enter it, and forgets the keys that are not in grace any more.
-    pub(super) fn set_deadlines(&self, control: &mut Control, ring: &Ring, next: &Ring) {
-        let Some(time) = self.policy.grace.deadline() else { return };
-        control.deadlines.retain(|(id, _)| next.is_in_grace(*id));
+    pub(super) fn set_deadlines(&self, context: &Context, control: &mut Control, ring: &Ring, next: &Ring) {
+        control.deadlines.retain(|(id, _)| !ring.is_in_grace(*id) || next.is_in_grace(*id));
+        let Some(time) = context.policy().grace.deadline() else { return };
         // A time that the clock does not reach is no deadline.
         let Some(at) = Instant::now().checked_add(time) else { return };
-        let entering = next.in_grace().filter(|id| !ring.is_in_grace(*id));
-        control.deadlines.extend(entering.map(|id| (id, at)));
+        for id in next.in_grace().filter(|id| !ring.is_in_grace(*id)) {
+            let place = control.deadlines.partition_point(|(_, before)| *before <= at);
+            control.deadlines.insert(place, (id, at));
+        }
         self.set_timer(control);
     }
 
     pub(super) fn set_timer(&self, control: &mut Control) {
-        if let (false, Some((_, at))) = (control.timer_is_set, control.deadlines.first()) {
+        let Some((_, at)) = control.deadlines.first() else { return };
+        if control.timer.is_none_or(|set| *at < set) {
             let task: Weak<Self> = Weak::clone(&self.this);
-            self.domain.schedule(*at, task);
-            control.timer_is_set = true;
+            self.domain().schedule(*at, task);
+            control.timer = Some(*at);
         }
     }
 
     /// Ends the grace of the keys whose deadline has passed.
     fn end_grace_in_time(&self) -> Result<()> {
-        self.change_ring(|ring, control| {
-            control.timer_is_set = false;
-            let now = Instant::now();
-            let is_over = |id| control.deadlines.iter().any(|(key, at)| *key == id && *at <= now);
-            let next = ring.without_grace(is_over);
-            control.deadlines.retain(|(_, at)| *at > now);
-            self.set_timer(control);
-            Ok((next, ()))
-        })
+        let mut control = self.lock();
+        let guard = self.domain().pin();
+        let now = Instant::now();
+        let over: Vec<KeyId> = control.deadlines.iter().filter(|(_, at)| *at <= now).map(|(id, _)| *id).collect();
+        let slots = self.slot_table(&guard)?;
+        for whose in [None].into_iter().chain(slots.into_iter().flat_map(Slots::ssrcs).map(Some)) {
+            let context = self.context_of(whose, &guard)?;
+            let ring = context.ring(&guard)?;
+            if let Some(next) = ring.without_grace(|id| over.contains(&id)) {
+                self.publish(whose, context, ring, next, &mut control, &guard)?;
+            }
+        }
+        control.deadlines.retain(|(_, at)| *at > now);
+        control.timer = control.timer.filter(|at| *at > now);
+        self.set_timer(&mut control);
+        Ok(())
     }
 }
 
-impl Task for Context {
+impl Task for Direction {
     fn run(&self) {
         // A guard of the context's own domain is never refused.
         let _ = self.end_grace_in_time();

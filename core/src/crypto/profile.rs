@@ -1,5 +1,6 @@
 //! The protection profiles: one table of lengths.
 
+use crate::wire::rtcp::WORD_LEN;
 use core::fmt;
 use core::str::FromStr;
 
@@ -152,6 +153,19 @@ impl Profile {
     #[must_use]
     pub const fn srtcp_tag_len(self) -> usize {
         self.spec().srtcp_tag_len
+    }
+
+    /// By how many octets protection makes an RTP packet longer whose key has an MKI of `mki_len` octets: tag and MKI (RFC 3711 3.1). Not what
+    /// [`Cryptex`](crate::Cryptex) adds; [`Outbound::rtp_overhead`](crate::Outbound::rtp_overhead) has that, too.
+    #[must_use]
+    pub const fn srtp_trailer_len(self, mki_len: usize) -> usize {
+        self.srtp_tag_len() + mki_len
+    }
+
+    /// By how many octets protection makes an RTCP packet longer whose key has an MKI of `mki_len` octets: tag, E flag and index, MKI (RFC 3711 3.4).
+    #[must_use]
+    pub const fn srtcp_trailer_len(self, mki_len: usize) -> usize {
+        self.srtcp_tag_len() + WORD_LEN + mki_len
     }
 
     /// Whether packets are authenticated at all.

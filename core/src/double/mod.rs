@@ -69,7 +69,7 @@ pub use inbound::{Inbound, Packet};
 pub use key::{Key, Profile};
 pub use outbound::Outbound;
 
-use crate::context::Context;
+use crate::context::Direction;
 use crate::crypto::gcm::TAG_LEN;
 use crate::crypto::profile::CipherKind;
 use crate::error::{Error, Result};
@@ -120,7 +120,7 @@ impl Endpoint {
 /// # Errors
 ///
 /// [`Error::BadLayer`], [`Error::ForeignGuard`].
-fn check_layers(inner: &Context, outer: &Context) -> Result<()> {
+fn check_layers(inner: &Direction, outer: &Direction) -> Result<()> {
     if inner.domain().id() != outer.domain().id() {
         return Err(Error::ForeignGuard);
     }

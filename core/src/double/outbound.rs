@@ -69,8 +69,8 @@ impl Outbound {
     fn protect(&self, guard: &Guard<'_>, buffer: &mut [u8], len: usize) -> Result<usize> {
         let (inner, outer): (&Context, &Context) = (&self.inner.0, &self.outer.0);
         let packet = buffer.get(..len).ok_or(Error::LengthExceedsBuffer)?;
-        let head = Head::of(packet).inspect_err(|error| outer.refusals.count(*error, guard))?;
-        if inner.overhead(inner.ring(guard)?, Protocol::Rtp) != TAG_LEN {
+        let head = Head::of(packet).inspect_err(|error| outer.count_refusal(*error, guard, Protocol::Rtp, packet))?;
+        if inner.route(guard, Protocol::Rtp, packet)?.overhead(guard, Protocol::Rtp)? != TAG_LEN {
             return Err(Error::BadLayer);
         }
         // The outer layer is asked first, and takes its index last: what it refuses costs the inner layer nothing.

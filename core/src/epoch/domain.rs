@@ -6,6 +6,7 @@ use super::reclaimer::{Backoff, Engine};
 use super::tally::{DomainStats, Tally};
 use super::timers::Task;
 use crate::error::{Error, Result};
+use crate::event::{Event, EventKind};
 use crate::primitive::atomic::Ordering;
 use crate::primitive::{StaticU64, yield_now};
 use core::fmt;
@@ -104,7 +105,7 @@ impl Domain {
 
     fn with(reclaims: bool, backlog: u64) -> Self {
         static NEXT_ID: StaticU64 = StaticU64::new(0);
-        Self(Arc::new(Inner {
+        let domain = Self(Arc::new(Inner {
             // Relaxed: only uniqueness matters.
             id: DomainId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
             engine: Arc::new(Engine::new(Collector::new(), Arc::new(Tally::default()))),
@@ -114,7 +115,9 @@ impl Domain {
             synchronizing: Mutex::new(()),
             #[cfg(crossbeam_loom)]
             frees_at_once: false,
-        }))
+        }));
+        domain.tally().tell(&domain.0.engine.timers.events);
+        domain
     }
 
     /// A domain that destroys what it should retire: broken on purpose.
@@ -332,6 +335,20 @@ impl Guard<'_> {
     #[inline]
     pub(super) fn of(&self, id: DomainId) -> Option<&crossbeam_epoch::Guard> {
         (self.domain.id == id).then_some(&self.pin)
+    }
+
+    /// Tells the owner of the domain of an event.
+    pub(crate) fn raise(&self, event: Event) {
+        self.domain.engine.timers.events.raise(event, || {
+            if self.domain.reclaims {
+                self.domain.engine.ring();
+            }
+        });
+    }
+
+    /// Whether events of this kind are raised.
+    pub(crate) fn is_watched(&self, kind: EventKind) -> bool {
+        self.domain.engine.timers.events.is_watched(kind)
     }
 
     /// A small number that differs between the threads of a domain: which of several counters to use.

@@ -6,8 +6,9 @@
 //! 3. An event is in the queue before the reclaimer is rung for, and the reclaimer looks into the queue before it parks.
 
 use super::domain::Domain;
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::primitive::atomic::{AtomicU64, Ordering};
+use core::fmt;
 use core::panic::AssertUnwindSafe;
 use crossbeam_queue::ArrayQueue;
 use std::panic::catch_unwind;
@@ -22,17 +23,43 @@ type Handler = Box<dyn Fn(Event) + Send + Sync>;
 pub(super) struct Events {
     queue: ArrayQueue<Event>,
     missed: AtomicU64,
+    /// The kinds that are raised, a bit each.
+    watched: AtomicU64,
     handler: OnceLock<Handler>,
 }
 
 impl Events {
     pub(super) fn new() -> Self {
-        Self { queue: ArrayQueue::new(ROOM), missed: AtomicU64::new(0), handler: OnceLock::new() }
+        Self {
+            queue: ArrayQueue::new(ROOM),
+            missed: AtomicU64::new(0),
+            watched: AtomicU64::new(EventKind::KeyNearLimit.bit()),
+            handler: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn is_watched(&self, kind: EventKind) -> bool {
+        // Relaxed: a setting of its own.
+        self.watched.load(Ordering::Relaxed) & kind.bit() != 0
     }
 
     /// Something waits for the handler.
     pub(super) fn is_due(&self) -> bool {
         self.handler.get().is_some() && !self.queue.is_empty()
+    }
+
+    /// Takes in an event, and wakes whom it may concern.
+    pub(super) fn raise(&self, event: Event, wake: impl FnOnce()) {
+        if !self.is_watched(event.kind()) {
+            return;
+        }
+        if self.queue.push(event).is_err() {
+            // Relaxed: a counter.
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.handler.get().is_some() {
+            wake();
+        }
     }
 
     /// Hands what waits to the handler. An event on which it panics is spent; the panic has been reported by its hook.
@@ -46,6 +73,12 @@ impl Events {
     }
 }
 
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("waiting", &self.queue.len()).finish_non_exhaustive()
+    }
+}
+
 impl Domain {
     /// Has `handler` called with every event from here on, instead of leaving them to [`Self::next_event`]: by the reclaimer's thread, or in a domain
     /// without one in [`Self::reclaim`]. A domain has one handler, the first.
@@ -56,6 +89,13 @@ impl Domain {
     pub fn on_event(self, handler: impl Fn(Event) + Send + Sync + 'static) -> Self {
         let _ = self.events().handler.set(Box::new(handler));
         self
+    }
+
+    /// Has events of these kinds raised, too. [`EventKind::KeyNearLimit`] is raised unless asked, where a session has a soft limit, and no other.
+    pub fn watch_events(&self, kinds: &[EventKind]) {
+        let bits = kinds.iter().fold(0, |bits, kind| bits | kind.bit());
+        // Relaxed: as in `is_watched`.
+        self.events().watched.fetch_or(bits, Ordering::Relaxed);
     }
 
     /// The oldest event that nobody has taken yet. Up to 256 wait.
@@ -73,14 +113,7 @@ impl Domain {
 
     /// Tells the owner of an event.
     pub(crate) fn raise(&self, event: Event) {
-        let events = self.events();
-        if events.queue.push(event).is_err() {
-            // Relaxed: a counter.
-            events.missed.fetch_add(1, Ordering::Relaxed);
-        }
-        if events.handler.get().is_some() {
-            self.wake();
-        }
+        self.events().raise(event, || self.wake());
     }
 }
 
@@ -98,7 +131,7 @@ mod tests {
     }
 
     fn number(event: &Event) -> u64 {
-        let Event::KeyNearLimit { packets_left, .. } = event;
+        let Event::KeyNearLimit { packets_left, .. } = event else { panic!("{event:?}") };
         *packets_left
     }
 

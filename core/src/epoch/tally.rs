@@ -1,12 +1,16 @@
 //! What a domain has retired and what of it is gone.
 
+use super::events::Events;
+use crate::event::Event;
 use crate::primitive::atomic::{AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// The counters of a domain. Deferred code outlives the domain that queued it, so they sit in an allocation of their own.
 ///
-/// Counts are `Relaxed` but for what is gone: that is added with `Release` after the deed and read with `Acquire`, so that whoever reads the count also
+/// Counts are `Relaxed` but for what is gone: that is added with `Release` after the deed and read with `Acquire`, so that whoever reads the count
+/// also
 /// sees the memory as the deed left it.
 ///
 /// What waits is counted in two *phases*. A retirement counts in the phase of the moment; to wait for all that was retired before now is to turn the
@@ -20,6 +24,8 @@ pub(crate) struct Tally {
     keys_wiped: AtomicU64,
     latencies: [AtomicU64; LATENCIES],
     made: Instant,
+    /// Where keys tell of themselves.
+    events: OnceLock<Arc<Events>>,
 }
 
 /// Buckets of the latency histogram: bucket `b` holds what took less than 2^b microseconds and was too long for the one before.
@@ -92,11 +98,23 @@ impl Default for Tally {
             keys_wiped: AtomicU64::new(0),
             latencies: core::array::from_fn(|_| AtomicU64::new(0)),
             made: Instant::now(),
+            events: OnceLock::new(),
         }
     }
 }
 
 impl Tally {
+    pub(super) fn tell(&self, events: &Arc<Events>) {
+        let _ = self.events.set(Arc::clone(events));
+    }
+
+    /// Tells the owner of the domain of an event, when the reclaimer next looks: something waits, or has just been destroyed.
+    pub(crate) fn raise(&self, event: Event) {
+        if let Some(events) = self.events.get() {
+            events.raise(event, || {});
+        }
+    }
+
     pub(super) fn item_retired(&self) -> Ticket {
         // Relaxed: a retirement that happens before a turn of the phase counts before it, since the turn is made under a mutex that the one
         // who turns it takes after whatever told it of the retirement.

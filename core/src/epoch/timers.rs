@@ -9,7 +9,7 @@ use core::cmp::Ordering;
 use core::panic::AssertUnwindSafe;
 use std::collections::BinaryHeap;
 use std::panic::catch_unwind;
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 /// What a timer does when its time has come.
@@ -28,7 +28,7 @@ struct Timer {
 /// The timers of a domain, and its events: they are due at once.
 pub(super) struct Timers {
     pending: Mutex<Pending>,
-    pub(super) events: Events,
+    pub(super) events: Arc<Events>,
 }
 
 struct Pending {
@@ -44,7 +44,7 @@ const FEW: usize = 64;
 impl Timers {
     pub(super) fn new() -> Self {
         let pending = Mutex::new(Pending { heap: BinaryHeap::new(), prune_at: FEW });
-        Self { pending, events: Events::new() }
+        Self { pending, events: Arc::new(Events::new()) }
     }
 
     pub(super) fn add(&self, at: Instant, task: Weak<dyn Task>) {

@@ -12,7 +12,7 @@ pub(super) fn key(profile: Profile, n: usize, mki: &[u8]) -> Arc<SessionKeys> {
     SessionKeys::derive(
         spec,
         &master,
-        KeyId(n as u64),
+        (ContextId::next(), KeyId(n as u64)),
         Limits { hard: KeyLifetime::MAX, soft: KeyLifetime::NONE },
         Selected::NONE,
         &Arc::default(),

@@ -2,15 +2,16 @@
 
 use super::Error;
 use super::wire::Reader;
-use crate::context::{ContextState, KeyState, PacketRules, SpaceState};
+use crate::context::{DirectionState, KeyState, SlotState, SpaceState};
 use crate::id::{KeyId, SpaceId};
 use crate::index::Ssrc;
 use crate::keys::{HistoryState, KeyLifetime, KeyRole, MAX_KEYS};
+use crate::policy::{NUMBERS, PolicyState};
 use crate::replay::ListState;
 use crate::secret::MasterKey;
-use crate::stream::{StreamState, TrackState};
-use crate::wire::extension::{HeaderKeystream, Selected};
+use crate::stream::{StreamState, Totals, TrackState};
 use core::time::Duration;
+use std::collections::HashSet;
 use zeroize::Zeroizing;
 
 /// The highest index of a track, by the width of a replay list's blocks.
@@ -22,62 +23,81 @@ const LEAST_TRACE: usize = 8;
 const LEAST_SPACE: usize = 12;
 const LEAST_STREAM: usize = 117;
 const LEAST_KEY: usize = 45;
+const LEAST_SLOT: usize = 12 + 8 * NUMBERS;
 const LEAST_WORD: usize = 8;
 
 /// Reads what [`encode`](super::encode::encode) wrote. Keys are wiped from `octets` as they are read; the rest is the caller's to wipe.
-pub(super) fn decode(inbound: bool, octets: &mut [u8]) -> Result<ContextState, Error> {
+pub(super) fn decode(inbound: bool, octets: &mut [u8]) -> Result<DirectionState, Error> {
     let mut from = Reader::of(octets);
-    let rules = rules(&mut from)?;
-    let (next_key, next_space) = (from.u64()?, from.u64()?);
-    let overflowed = from.flag()?;
-    let trace = |from: &mut Reader<'_>| from.octets(LEAST_TRACE)?.first_chunk().copied().ok_or(Error::Malformed);
-    let history = HistoryState { overflowed, traces: Zeroizing::new(from.many(LEAST_TRACE, trace)?) };
-    let spaces = from.many(LEAST_SPACE, |from| {
-        Ok(SpaceState { id: SpaceId(from.u64()?), streams: from.many(LEAST_STREAM, stream)? })
-    })?;
-    let keys = from.many(LEAST_KEY, key)?;
-    let staged = if from.flag()? { Some(key(&mut from)?) } else { None };
+    let state = DirectionState {
+        inbound,
+        policy: policy(&mut from)?,
+        next_key: from.u64()?,
+        next_space: from.u64()?,
+        history: history(&mut from)?,
+        history_of_slots: history(&mut from)?,
+        spaces: from.many(LEAST_SPACE, |from| {
+            Ok(SpaceState { id: SpaceId(from.u64()?), streams: from.many(LEAST_STREAM, stream)? })
+        })?,
+        first_space: place(&mut from)?,
+        keys: from.many(LEAST_KEY, key)?,
+        slots: from.many(LEAST_SLOT, |from| {
+            Ok(SlotState { ssrc: Ssrc(from.u32()?), policy: policy(from)?, keys: from.many(LEAST_KEY, key)? })
+        })?,
+        staged: if from.flag()? { Some(key(&mut from)?) } else { None },
+        gone: Totals { rtp: from.u64()?, rtcp: from.u64()? },
+    };
     from.end()?;
-    let state = ContextState { inbound, rules, next_key, next_space, history, keys, staged, spaces };
     if is_sound(&state) { Ok(state) } else { Err(Error::Malformed) }
 }
 
+fn history(from: &mut Reader<'_>) -> Result<HistoryState, Error> {
+    let overflowed = from.flag()?;
+    let trace = |from: &mut Reader<'_>| from.octets(LEAST_TRACE)?.first_chunk().copied().ok_or(Error::Malformed);
+    Ok(HistoryState { overflowed, traces: Zeroizing::new(from.many(LEAST_TRACE, trace)?) })
+}
+
 /// Ids are given out once, roles stand in their order, and places are there.
-fn is_sound(state: &ContextState) -> bool {
-    let ids = || state.keys.iter().chain(&state.staged).map(|key| key.id.0);
-    let spaces = || state.spaces.iter().map(|space| space.id.0);
+fn is_sound(state: &DirectionState) -> bool {
+    let rings = || [&state.keys].into_iter().chain(state.slots.iter().map(|slot| &slot.keys));
+    let ids: HashSet<u64> = rings().flatten().chain(&state.staged).map(|key| key.id.0).collect();
+    let keys = rings().flatten().chain(&state.staged).count();
+    let spaces: HashSet<u64> = state.spaces.iter().map(|space| space.id.0).collect();
+    let slots: HashSet<u32> = state.slots.iter().map(|slot| slot.ssrc.0).collect();
+    let place = |at: &usize| *at < state.spaces.len();
+    ids.len() == keys
+        && ids.iter().all(|id| *id < state.next_key)
+        && spaces.len() == state.spaces.len()
+        && spaces.iter().all(|id| *id < state.next_space)
+        && slots.len() == state.slots.len()
+        && place(&state.first_space)
+        && rings().flatten().all(|key| place(&key.space) && key.probes.iter().flatten().all(place))
+        && rings().all(|keys| is_sound_ring(keys))
+        && state.slots.iter().all(|slot| !slot.keys.is_empty())
+}
+
+fn is_sound_ring(keys: &[KeyState]) -> bool {
     let order = |key: &KeyState| match key.role {
         KeyRole::Current => 0,
         KeyRole::InGrace => 1,
         KeyRole::Added => 2,
     };
-    let place = |at: &usize| *at < state.spaces.len();
-    state.keys.len() <= MAX_KEYS
-        && state.keys.is_sorted_by_key(order)
-        && state.keys.iter().filter(|key| key.role == KeyRole::Current).count() <= 1
-        && ids().all(|id| id < state.next_key && ids().filter(|other| *other == id).count() == 1)
-        && spaces().all(|id| id < state.next_space && spaces().filter(|other| *other == id).count() == 1)
-        && !state.spaces.is_empty()
-        && state.keys.iter().all(|key| place(&key.space) && key.probes.iter().flatten().all(place))
-        && mkis_differ(&state.keys)
-}
-
-fn mkis_differ(keys: &[KeyState]) -> bool {
     let mkis = || keys.iter().map(|key| key.master.mki());
-    let one_len = mkis().zip(mkis().skip(1)).all(|(one, other)| one.len() == other.len());
-    one_len && mkis().all(|mki| mki.is_empty() || mkis().filter(|other| *other == mki).count() == 1)
+    keys.len() <= MAX_KEYS
+        && keys.is_sorted_by_key(order)
+        && keys.iter().filter(|key| key.role == KeyRole::Current).count() <= 1
+        && mkis().zip(mkis().skip(1)).all(|(one, other)| one.len() == other.len())
+        && mkis().all(|mki| mki.is_empty() || mkis().filter(|other| *other == mki).count() == 1)
 }
 
-fn rules(from: &mut Reader<'_>) -> Result<PacketRules, Error> {
+fn policy(from: &mut Reader<'_>) -> Result<PolicyState, Error> {
     let name = from.many(1, Reader::octet)?;
-    let profile = String::from_utf8(name).map_err(|_| Error::Malformed)?;
-    let (srtp_encrypted, srtcp_encrypted) = (from.flag()?, from.flag()?);
-    let cryptex = from.octet()?;
-    let keystream = if from.flag()? { HeaderKeystream::Libsrtp } else { HeaderKeystream::Rfc6904 };
-    let ids = [from.u64()?, from.u64()?, from.u64()?, from.u64()?];
-    let (mode, rate) = (from.octet()?, u16::try_from(from.u32()?).map_err(|_| Error::Malformed)?);
-    let elements = Selected::of_ids(ids, keystream);
-    Ok(PacketRules { profile, srtp_encrypted, srtcp_encrypted, cryptex, elements, roc: (mode, rate) })
+    let mut state =
+        PolicyState { profile: String::from_utf8(name).map_err(|_| Error::Malformed)?, numbers: [0; NUMBERS] };
+    for number in &mut state.numbers {
+        *number = from.u64()?;
+    }
+    Ok(state)
 }
 
 fn stream(from: &mut Reader<'_>) -> Result<StreamState, Error> {

@@ -1,44 +1,52 @@
 //! What a context knows, as octets.
 
 use super::wire::Writer;
-use crate::context::{ContextState, KeyState, PacketRules};
+use crate::context::{DirectionState, KeyState};
 use crate::keys::KeyRole;
+use crate::policy::PolicyState;
 use crate::stream::{StreamState, TrackState};
-use crate::wire::extension::HeaderKeystream;
 
 /// Writes all but the direction, which is in the blob's header.
-pub(super) fn encode(state: &ContextState, to: &mut Writer<'_>) {
-    rules(&state.rules, to);
+pub(super) fn encode(state: &DirectionState, to: &mut Writer<'_>) {
+    policy(&state.policy, to);
     to.u64(state.next_key);
     to.u64(state.next_space);
-    to.flag(state.history.overflowed);
-    to.count(state.history.traces.len());
-    state.history.traces.iter().for_each(|trace| to.octets(trace));
+    for of in [&state.history, &state.history_of_slots] {
+        to.flag(of.overflowed);
+        to.count(of.traces.len());
+        of.traces.iter().for_each(|trace| to.octets(trace));
+    }
     to.count(state.spaces.len());
     for space in &state.spaces {
         to.u64(space.id.0);
         to.count(space.streams.len());
         space.streams.iter().for_each(|of| stream(of, to));
     }
-    to.count(state.keys.len());
-    state.keys.iter().for_each(|of| key(of, to));
+    to.count(state.first_space);
+    keys(&state.keys, to);
+    to.count(state.slots.len());
+    for slot in &state.slots {
+        to.u32(slot.ssrc.0);
+        policy(&slot.policy, to);
+        keys(&slot.keys, to);
+    }
     to.flag(state.staged.is_some());
     if let Some(staged) = &state.staged {
         key(staged, to);
     }
+    to.u64(state.gone.rtp);
+    to.u64(state.gone.rtcp);
 }
 
-fn rules(of: &PacketRules, to: &mut Writer<'_>) {
+fn policy(of: &PolicyState, to: &mut Writer<'_>) {
     to.count(of.profile.len());
     to.octets(of.profile.as_bytes());
-    to.flag(of.srtp_encrypted);
-    to.flag(of.srtcp_encrypted);
-    to.octet(of.cryptex);
-    to.flag(of.elements.keystream == HeaderKeystream::Libsrtp);
-    of.elements.ids().into_iter().for_each(|ids| to.u64(ids));
-    let (mode, rate) = of.roc;
-    to.octet(mode);
-    to.u32(u32::from(rate));
+    of.numbers.iter().for_each(|number| to.u64(*number));
+}
+
+fn keys(of: &[KeyState], to: &mut Writer<'_>) {
+    to.count(of.len());
+    of.iter().for_each(|of| key(of, to));
 }
 
 fn stream(of: &StreamState, to: &mut Writer<'_>) {

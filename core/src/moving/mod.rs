@@ -47,7 +47,8 @@
 //!
 //! # What is not moved
 //!
-//! Policies, which the builder of the session is told: those that shape packets must be the same, and are compared. Counts of refusals that belong to no
+//! The session's policies, which its builder is told: those that shape packets must be the same, and are compared. (Those of SSRCs with keys of their own go along;
+//! and each stream keeps its replay windows.) Counts of refusals that belong to no
 //! stream, and times of idleness, begin anew. A grace that ends at a time has as much of it left as it had.
 //!
 //! # The blob
@@ -65,7 +66,7 @@ mod wire;
 
 pub use seal::{SEALING_KEY_LEN, SealingKey};
 
-use crate::context::{Context, ContextState};
+use crate::context::{Direction, DirectionState};
 use crate::epoch::SynchronizeError;
 use core::fmt;
 use core::time::Duration;
@@ -108,7 +109,7 @@ pub enum Error {
 ///
 /// It has the keys, in memory of their own ([`KeyMemory`](crate::KeyMemory)), and wipes them when it is dropped. For
 /// [`SessionBuilder::go_on_with`](crate::SessionBuilder::go_on_with).
-pub struct Moved(pub(crate) ContextState);
+pub struct Moved(pub(crate) DirectionState);
 
 impl Moved {
     /// Opens a blob: verifies it, and takes it apart.
@@ -142,17 +143,17 @@ impl fmt::Debug for Moved {
         let direction = if self.0.inbound { "Inbound" } else { "Outbound" };
         f.debug_struct("Moved")
             .field("direction", &direction)
-            .field("profile", &self.0.rules.profile)
+            .field("profile", &self.0.policy.profile)
             .field("keys", &self.0.keys.len())
             .field("streams", &self.streams())
             .finish_non_exhaustive()
     }
 }
 
-/// Exports a context: stops it, and seals what it knows.
-pub(crate) fn export(context: &Context, key: &SealingKey, within: Duration) -> Result<Vec<u8>, Error> {
+/// Exports a direction: stops it, and seals what it knows.
+pub(crate) fn export(direction: &Direction, key: &SealingKey, within: Duration) -> Result<Vec<u8>, Error> {
     // Before anything is stopped.
     let nonce = seal::nonce()?;
-    let state = context.export::<Error>(within)?;
+    let state = direction.export::<Error>(within)?;
     Ok(seal::seal(key, &nonce, &state))
 }

@@ -3,7 +3,7 @@
 use super::encode::encode;
 use super::wire::Writer;
 use super::{Error, VERSION};
-use crate::context::ContextState;
+use crate::context::DirectionState;
 use crate::kernels::{Vaulted, scrub_after_derivation, scrubbed};
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{Key, KeyInit, Tag, XChaCha20Poly1305, XNonce};
@@ -75,7 +75,7 @@ const fn header(inbound: bool) -> [u8; HEADER_LEN] {
 }
 
 /// Writes the state to a blob, and encrypts it there.
-pub(super) fn seal(key: &SealingKey, nonce: &Nonce, state: &ContextState) -> Vec<u8> {
+pub(super) fn seal(key: &SealingKey, nonce: &Nonce, state: &DirectionState) -> Vec<u8> {
     let mut counting = Writer::counting();
     encode(state, &mut counting);
     let header = header(state.inbound);

@@ -48,6 +48,17 @@ impl RocInPackets {
         (mode, self.rate)
     }
 
+    /// That of these numbers; `None` if there is none.
+    pub(crate) const fn of_numbers(mode: u8, rate: u16) -> Option<Self> {
+        match (mode, rate) {
+            (0, 0) => Some(Self::OFF),
+            (0, _) => Some(Self::authenticated(rate)),
+            (1, _) => Some(Self::unauthenticated(rate, UnauthenticatedRoc::OnlyCarriersAuthenticated)),
+            (3, _) => Some(Self::unauthenticated(rate, UnauthenticatedRoc::NothingAuthenticated)),
+            _ => None,
+        }
+    }
+
     /// Every packet has a tag.
     pub(super) const fn leaves_tags(self) -> bool {
         self.unauthenticated.is_none()

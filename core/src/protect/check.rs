@@ -15,13 +15,14 @@ use crate::wire::{MAX_PACKET_LEN, Plain, Protocol};
 /// Those of [`ready`](super::ready), counted.
 pub(crate) fn check(context: &Context, guard: &Guard<'_>, head: &[u8], len: usize, room: usize) -> Result<()> {
     until_settled(|| check_once(context, guard, head, len, room))
-        .inspect_err(|error| context.refusals.count(*error, guard))
+        .inspect_err(|error| context.count_refusal(*error, guard, Protocol::Rtp, head))
 }
 
 fn check_once(context: &Context, guard: &Guard<'_>, head: &[u8], len: usize, room: usize) -> Result<()> {
     if len > MAX_PACKET_LEN {
         return Err(Error::PacketTooLong);
     }
+    let context = context.route(guard, Protocol::Rtp, head)?;
     let mut packet = Plain::parse(Protocol::Rtp, head)?;
     let policy = context.policy();
     let len = if policy.changes_headers { policy.plan_header(&mut packet, head, len)? } else { len };

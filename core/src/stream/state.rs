@@ -1,8 +1,7 @@
 //! A stream as it is taken out of one process and put into another.
 
-use super::{NextSrtcp, Origin, Stream, TrackState};
+use super::{Life, NextSrtcp, Origin, Stream, TrackState};
 use crate::index::Ssrc;
-use crate::policy::Windows;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::stream::track::Track;
 
@@ -35,15 +34,15 @@ impl Stream {
         }
     }
 
-    pub(crate) fn restored(state: &StreamState, windows: Windows) -> Self {
-        let windows = if state.removed { None } else { Some(windows) };
+    pub(crate) fn restored(state: &StreamState) -> Self {
+        let life = if state.removed { Life::Floor } else { Life::Stream };
         let next_srtcp = NextSrtcp::of_word(state.next_srtcp);
         Self {
             last_key: AtomicU64::new(state.last_key),
             settling: AtomicU64::new(state.settling),
-            srtp: Track::restored(&state.srtp, windows.map(|windows| windows.srtp)),
-            srtcp: Track::restored(&state.srtcp, windows.and_then(|windows| windows.srtcp)),
-            ..Self::with(state.ssrc, &Origin { next_srtcp, ..Origin::START }, windows)
+            srtp: Track::restored(&state.srtp),
+            srtcp: Track::restored(&state.srtcp),
+            ..Self::with(state.ssrc, &Origin { next_srtcp, ..Origin::START }, None, life)
         }
     }
 }

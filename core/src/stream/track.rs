@@ -37,6 +37,11 @@ impl Track {
         }
     }
 
+    /// Packets of its replay window, if it has one.
+    pub(super) fn window(&self) -> Option<u32> {
+        self.replay.window()
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         // Relaxed: an estimate may lag; the tag and the claim decide.
         Mark(self.mark.load(Ordering::Relaxed))
@@ -153,6 +158,12 @@ impl Track {
             }
             budget.give_back(fresh);
         }
+    }
+
+    /// Packets accepted or sent.
+    pub(super) fn packets(&self) -> u64 {
+        // Relaxed: a counter.
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// Keeps the books of an index that was given out, not claimed.

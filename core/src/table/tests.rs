@@ -129,3 +129,57 @@ fn replacements_survive_migration() {
         }
     }
 }
+
+#[test]
+fn a_blank_gives_its_place_back() {
+    let domain = Domain::without_reclaimer();
+    let table = StreamTable::new(&domain, 3).unwrap();
+    let guard = domain.pin();
+    let blank = |ssrc| Arc::new(Stream::blank(Ssrc(ssrc)));
+    // Many times more than the bound.
+    for ssrc in 0..10_000 {
+        let held = table.insert(stream(ssrc), &guard).unwrap();
+        assert_eq!(table.replace(held, blank(ssrc), &guard), Ok(true));
+    }
+    assert!(table.array(&guard).unwrap().slots.len() <= 16, "nothing grows");
+    assert!(table.iter(&guard).unwrap().all(|held| !held.counts_in_table()));
+    // A blank that is there still is filled again, if there is room.
+    let held = table.insert(stream(1), &guard).unwrap();
+    table.replace(held, blank(1), &guard).unwrap();
+    for ssrc in 2..5 {
+        table.insert(stream(ssrc), &guard).unwrap();
+    }
+    let old = table.find(Ssrc(1), &guard).unwrap();
+    if let Some(old) = old {
+        assert_eq!(table.replace(old, stream(1), &guard), Err(Error::TooManyStreams));
+    }
+    let live = table.iter(&guard).unwrap().filter(|held| held.counts_in_table()).count();
+    assert_eq!(live, 3);
+}
+
+#[test]
+fn threads_that_insert_and_forget_lose_nothing_that_stays() {
+    let domain = Domain::new();
+    let table = StreamTable::new(&domain, 4096).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4u32 {
+            let (table, domain) = (&table, &domain);
+            scope.spawn(move || {
+                for n in 0..2_000 {
+                    let guard = domain.pin();
+                    let ssrc = (thread << 16) + n;
+                    let held = table.insert(stream(ssrc), &guard).unwrap();
+                    if n % 8 != 0 {
+                        assert_eq!(table.replace(held, Arc::new(Stream::blank(Ssrc(ssrc))), &guard), Ok(true));
+                    }
+                }
+            });
+        }
+    });
+    let guard = domain.pin();
+    let live: HashSet<u32> =
+        table.iter(&guard).unwrap().filter(|held| held.counts_in_table()).map(|held| held.ssrc().0).collect();
+    let expected = (0..4u32).flat_map(|thread| (0..250).map(move |n| (thread << 16) + n * 8)).collect();
+    assert_eq!(live, expected);
+    assert_eq!(table.count.load(Ordering::Relaxed), 1000);
+}

@@ -14,6 +14,8 @@ use crate::wire::{Protected, Protocol};
 
 /// A packet of a batch, on its way: judged but for its tag.
 pub(crate) struct Opened<'g> {
+    /// Whose refusals count.
+    counts: &'g Context,
     context: &'g Context,
     view: View<'g>,
     packet: Protected,
@@ -35,6 +37,8 @@ impl<'g> Opened<'g> {
         octets: &[u8],
         room: usize,
     ) -> Option<Self> {
+        let counts = context;
+        let context = context.route(guard, protocol, octets).ok()?;
         let (ring, packet) = parse(context, guard, protocol, octets, room).ok()?;
         if !ring.has_one_space() || ring.is_probing() {
             return None;
@@ -49,7 +53,7 @@ impl<'g> Opened<'g> {
             None => ring.candidates(mki, usable).ok()?.next()?,
         };
         let frame = frame(context.policy(), protocol, &packet, index);
-        Some(Self { context, view, packet, protocol, held, frame, in_grace: usable.in_grace })
+        Some(Self { counts, context, view, packet, protocol, held, frame, in_grace: usable.in_grace })
     }
 
     /// What its tag is computed of.
@@ -81,7 +85,7 @@ impl<'g> Opened<'g> {
             Ok(accepted) => Ok(accepted),
             Err(Error::NoSuchStream) => Err(None),
             Err(error) => {
-                self.context.refusals.count(error, guard);
+                self.counts.count_refusal(error, guard, self.protocol, octets);
                 Err(Some(error))
             }
         }

@@ -118,6 +118,15 @@ pub(crate) struct Protected {
     pub(crate) trailer: Trailer,
 }
 
+/// The SSRC that a packet is routed by: nothing else of it has been looked at. `None` if it is too short to have one.
+pub(crate) fn ssrc_of(protocol: Protocol, packet: &[u8]) -> Option<Ssrc> {
+    let at = match protocol {
+        Protocol::Rtp => rtp::SSRC_AT,
+        Protocol::Rtcp => rtcp::SSRC_AT,
+    };
+    packet.get(at..)?.first_chunk().map(|ssrc| Ssrc(u32::from_be_bytes(*ssrc)))
+}
+
 impl Plain {
     /// # Errors
     ///

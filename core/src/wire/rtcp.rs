@@ -7,6 +7,8 @@ use crate::index::{SrtcpIndex, Ssrc};
 
 /// Octets that stay in the clear: the first header and the sender's SSRC.
 pub(crate) const HEAD_LEN: usize = 8;
+/// Where the sender's SSRC is.
+pub(crate) const SSRC_AT: usize = 4;
 /// Octets of the E flag and the index.
 pub(crate) const WORD_LEN: usize = 4;
 const VERSION: u8 = 2;

@@ -5,6 +5,8 @@ use crate::index::{SeqNum, Ssrc};
 
 /// Octets before the CSRC list.
 pub(crate) const FIXED_LEN: usize = 12;
+/// Where the SSRC is.
+pub(crate) const SSRC_AT: usize = 8;
 /// Octets of a CSRC, and of the header of a header extension.
 pub(crate) const WORD: usize = 4;
 const VERSION: u8 = 2;

@@ -117,6 +117,29 @@ impl Session {
         Ok(())
     }
 
+    /// Adds a source with keys and a policy of its own, beside those of all others.
+    ///
+    /// # Errors
+    ///
+    /// If a length in `config` is wrong, its profile unsupported, or the library refuses the policy.
+    pub fn add_source(&mut self, ssrc: u32, config: &PeerConfig) -> Result<(), String> {
+        config.check()?;
+        if config.mki.is_empty() == self.use_mki {
+            return Err("all sources of a session carry MKIs here, or none".to_owned());
+        }
+        let session = self.session;
+        let source = sys::srtp_ssrc_t { type_: sys::srtp_ssrc_type_t_ssrc_specific, value: ssrc };
+        let status = with_policy(config, source, |policy| {
+            // SAFETY: the session is live and ours alone (invariant 2); `policy` is valid during this call, and the
+            // library copies or derives from it all that it keeps.
+            unsafe { (self.library.add_stream)(session, policy) }
+        })?;
+        check("srtp_add_stream", status)?;
+        // Invariant 4, whichever source a packet is of.
+        self.least = self.least.max(12 + config.profile.tag_len(Protocol::Rtp) + config.mki.len());
+        Ok(())
+    }
+
     fn in_place(&mut self, name: &str, buffer: &mut [u8], len: usize, call: &Transform) -> Result<usize, String> {
         if !buffer.as_ptr().addr().is_multiple_of(ALIGNMENT) {
             return Err(format!("{name}: a packet that is not aligned to {ALIGNMENT} octets"));
@@ -189,8 +212,14 @@ fn with_policy(
     ssrc: sys::srtp_ssrc_t,
     use_policy: impl FnOnce(*const sys::srtp_policy_t) -> sys::srtp_err_status_t,
 ) -> Result<sys::srtp_err_status_t, String> {
-    let rtp = policy_setters(config.profile, Protocol::Rtp)?.policy();
-    let rtcp = policy_setters(config.profile, Protocol::Rtcp)?.policy();
+    let policy_of = |protocol| -> Result<_, &'static str> {
+        let mut policy = policy_setters(config.profile, protocol)?.policy();
+        if config.in_the_clear == Some(protocol) {
+            policy.sec_serv = sys::srtp_sec_serv_t_sec_serv_auth;
+        }
+        Ok(policy)
+    };
+    let (rtp, rtcp) = (policy_of(Protocol::Rtp)?, policy_of(Protocol::Rtcp)?);
     // libsrtp reads master key and salt as one string, and takes mutable pointers without writing through them.
     let mut key_and_salt = [config.key.as_slice(), config.salt.as_slice()].concat();
     let mut mki = config.mki.clone();

@@ -32,14 +32,12 @@ impl Track {
         (KeyId(lease >> LEASE_BITS), lease & ((1 << LEASE_BITS) - 1))
     }
 
-    pub(in crate::stream) fn restored(state: &TrackState, window: Option<u32>) -> Self {
-        let mark = Mark(state.mark).opened();
-        let restored = |window| ReplayList::restored(window, &state.list, mark.highest());
+    pub(in crate::stream) fn restored(state: &TrackState) -> Self {
         Self {
             accepted: AtomicU64::new(state.accepted),
             refused: AtomicU64::new(state.refused),
-            replay: window.map_or_else(ReplayList::closed, restored),
-            ..Self::new(mark, None)
+            replay: ReplayList::restored(&state.list),
+            ..Self::new(Mark(state.mark).opened(), None)
         }
     }
 }

@@ -1,0 +1,8 @@
+//! The shared library stays in its process once it is there: threads of its own run in it, and threads of the program leave through it.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    }
+}

@@ -1,0 +1,247 @@
+//! What a `srtp_t` names.
+//!
+//! 1. A `srtp_t` is a handle in a registry, in the guise of a pointer. It names a [`Client`], which names a session of the core by another handle: so the
+//!    session may be replaced by one of another profile while its client keeps its name.
+//! 2. Packets take no lock. Whoever changes policies holds the client's book.
+
+use crate::abi::*;
+use crate::directions::Directions;
+use crate::policy::{Policy, Shape};
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use keyflip::{Domain, Guard, KeyId, Registry, Session};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// What a client was given.
+pub(crate) struct Client {
+    /// The handle of its session.
+    session: AtomicU64,
+    pub(crate) user: AtomicPtr<c_void>,
+    /// Some policy has MKIs, or several keys.
+    pub(crate) has_mkis: AtomicBool,
+    pub(crate) directions: Directions,
+    book: Mutex<Book>,
+}
+
+/// The policies of a client.
+#[derive(Default)]
+pub(crate) struct Book {
+    pub(crate) template: Option<Bound>,
+    pub(crate) streams: HashMap<u32, Bound>,
+    /// The client is gone.
+    closed: bool,
+}
+
+/// A policy, and its sending keys in the session.
+pub(crate) struct Bound {
+    pub(crate) policy: Policy,
+    /// In the order of the policy's keys.
+    pub(crate) sending: Vec<KeyId>,
+    /// Which of them is in use.
+    pub(crate) sends_under: usize,
+}
+
+impl Book {
+    /// The policy of an SSRC.
+    pub(crate) fn of(&mut self, ssrc: u32) -> Option<&mut Bound> {
+        self.streams.get_mut(&ssrc).or(self.template.as_mut())
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Bound> {
+        self.template.iter().chain(self.streams.values())
+    }
+}
+
+struct Globals {
+    domain: Domain,
+    clients: Registry<Client>,
+    sessions: Registry<Session>,
+}
+
+fn globals() -> &'static Globals {
+    const CLIENTS: u8 = 0x63;
+    const SESSIONS: u8 = 0x73;
+    static GLOBALS: OnceLock<Globals> = OnceLock::new();
+    GLOBALS.get_or_init(|| {
+        let domain = Domain::new();
+        Globals { clients: Registry::new(&domain, CLIENTS), sessions: Registry::new(&domain, SESSIONS), domain }
+    })
+}
+
+pub(crate) fn domain() -> &'static Domain {
+    &globals().domain
+}
+
+fn handle(client: srtp_t) -> u64 {
+    client.addr() as u64
+}
+
+/// # Errors
+///
+/// `alloc_fail`.
+pub(crate) fn add(session: Session, book: Book) -> Result<srtp_t, Status> {
+    let globals = globals();
+    let session = globals.sessions.insert(session).map_err(|_| Status::AllocFail)?;
+    let client = Client {
+        session: AtomicU64::new(session),
+        user: AtomicPtr::default(),
+        has_mkis: AtomicBool::new(false),
+        directions: Directions::default(),
+        book: Mutex::new(book),
+    };
+    client.look_for_mkis(&client.book());
+    let handle = globals.clients.insert(client).map_err(|_| Status::AllocFail)?;
+    let address = usize::try_from(handle).map_err(|_| Status::AllocFail)?;
+    Ok(core::ptr::without_provenance_mut(address))
+}
+
+/// # Errors
+///
+/// `bad_param`.
+pub(crate) fn remove(client: srtp_t) -> Result<(), Status> {
+    with(client, |client, _| {
+        let mut book = client.book();
+        if core::mem::replace(&mut book.closed, true) {
+            return Err(Status::BadParam);
+        }
+        // Relaxed: it changes under the book only, which is held.
+        globals().sessions.remove(client.session.load(Ordering::Relaxed));
+        Ok(())
+    })?;
+    globals().clients.remove(handle(client));
+    Ok(())
+}
+
+/// Runs `body` with a client and a guard.
+///
+/// # Errors
+///
+/// `bad_param` if there is no such client; what `body` says.
+#[inline]
+pub(crate) fn with<T>(
+    client: srtp_t,
+    body: impl FnOnce(&Client, &Guard<'_>) -> Result<T, Status>,
+) -> Result<T, Status> {
+    let globals = globals();
+    let guard = globals.domain.pin();
+    body(globals.clients.get(handle(client), &guard).ok_or(Status::BadParam)?, &guard)
+}
+
+impl Client {
+    /// Its session.
+    ///
+    /// # Errors
+    ///
+    /// `bad_param` if the client is gone.
+    #[inline]
+    pub(crate) fn session<'g>(&self, guard: &'g Guard<'_>) -> Result<&'g Session, Status> {
+        let sessions = &globals().sessions;
+        loop {
+            // Acquire: pairs with the Release in `replace`, after which the session is there.
+            let handle = self.session.load(Ordering::Acquire);
+            if let Some(session) = sessions.get(handle, guard) {
+                return Ok(session);
+            }
+            // Replaced meanwhile, or gone for good. Relaxed: compared only.
+            if self.session.load(Ordering::Relaxed) == handle {
+                return Err(Status::BadParam);
+            }
+        }
+    }
+
+    /// Puts `session` in the place of the one before, whose book is held.
+    ///
+    /// # Errors
+    ///
+    /// `alloc_fail`.
+    pub(crate) fn replace(&self, session: Session) -> Result<(), Status> {
+        let new = globals().sessions.insert(session).map_err(|_| Status::AllocFail)?;
+        // AcqRel: Release pairs with the Acquire in `session`; Acquire with the swap before this one.
+        let old = self.session.swap(new, Ordering::AcqRel);
+        globals().sessions.remove(old);
+        Ok(())
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its policies, to be changed or asked.
+    ///
+    /// # Errors
+    ///
+    /// `bad_param` if the client is gone.
+    pub(crate) fn policies(&self) -> Result<MutexGuard<'_, Book>, Status> {
+        let book = self.book();
+        if book.closed { Err(Status::BadParam) } else { Ok(book) }
+    }
+
+    /// Whether packets must be looked at for their policies' MKIs, from here on.
+    pub(crate) fn look_for_mkis(&self, book: &Book) {
+        if book.all().any(|bound| bound.policy.mki_len() > 0 || bound.policy.keys.len() > 1) {
+            // Relaxed: whoever sees it takes the book.
+            self.has_mkis.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A session for all of a book's policies.
+///
+/// # Errors
+///
+/// What the core says of keys.
+pub(crate) fn build(book: &mut Book) -> Result<Session, Status> {
+    let session = match &book.template {
+        Some(bound) => bound.policy.builder()?.build(domain())?,
+        None => Shape::empty_session(domain())?,
+    };
+    if let Some(bound) = &mut book.template {
+        bound.sending = session.outbound().keys().iter().map(|key| key.id).collect();
+        for key in bound.policy.keys.iter().skip(1) {
+            bound.sending.push(session.outbound().add_key(key.master_key()?)?);
+        }
+        bound.sends_under = 0;
+    }
+    for (ssrc, bound) in &mut book.streams {
+        bound.give(&session, *ssrc)?;
+    }
+    Ok(session)
+}
+
+impl Bound {
+    pub(crate) const fn new(policy: Policy) -> Self {
+        Self { policy, sending: Vec::new(), sends_under: 0 }
+    }
+
+    /// Gives an SSRC its keys, in both directions.
+    ///
+    /// # Errors
+    ///
+    /// What the core says of keys.
+    pub(crate) fn give(&mut self, session: &Session, ssrc: u32) -> Result<(), Status> {
+        let theirs = session.inbound().give_ssrc_keys(ssrc, self.policy.builder()?)?;
+        let ours = match session.outbound().give_ssrc_keys(ssrc, self.policy.builder()?) {
+            Ok(ours) => ours,
+            Err(error) => {
+                theirs.take_away()?;
+                return Err(error.into());
+            }
+        };
+        self.sending = ours.keys().iter().map(|key| key.id).collect();
+        for key in self.policy.keys.iter().skip(1) {
+            self.sending.push(ours.add_key(key.master_key()?)?);
+        }
+        self.sends_under = 0;
+        Ok(())
+    }
+}
+
+/// Takes from an SSRC what keys it has to itself.
+pub(crate) fn take_away(session: &Session, ssrc: u32) {
+    let keys = [session.inbound().ssrc_keys(ssrc), session.outbound().ssrc_keys(ssrc)];
+    for keys in keys.into_iter().flatten() {
+        // Nobody else takes them: the book is held.
+        let _ = keys.take_away();
+    }
+}
