@@ -3,7 +3,10 @@
 //! Nothing before the index is taken changes the buffer or any state (but for a stream that is added), and nothing after it can fail. An index
 //! is taken once, so no two packets leave under one key, SSRC and index (P6), unless the caller vouched for them to be the same.
 
+mod check;
 mod headers;
+
+pub(crate) use check::check;
 
 use crate::buffer::Buffer;
 use crate::context::Context;
@@ -99,7 +102,7 @@ fn prepare<'g>(
         (packet.form, packet.head, body_end) = policy.plan_header(head, packet.head, body_end)?;
     }
     let ring = context.ring(guard)?;
-    let shape = ring.shape(policy.spec, protocol);
+    let shape = policy.shape(ring.shape(policy.spec, protocol), packet.seq);
     if body_end + shape.overhead() > room {
         return Err(Error::OutputTooSmall);
     }
@@ -198,8 +201,9 @@ fn next_srtcp<'g>(
 }
 
 impl Ready<'_> {
+    /// Encrypts it, and writes its trailer; returns its new length.
     #[inline(always)]
-    fn seal(self, buffer: &mut Buffer<'_>) -> usize {
+    pub(crate) fn seal(self, buffer: &mut Buffer<'_>) -> usize {
         let sealed = self.encrypt(buffer);
         let output = buffer.output();
         self.put_clear(output);
@@ -280,6 +284,9 @@ impl Ready<'_> {
             put(output, trailer.word, &word);
         }
         put(output, trailer.mki, self.key.mki());
+        if !trailer.roc.is_empty() {
+            put(output, trailer.roc, &self.frame.suffix());
+        }
     }
 
     /// What is authenticated, and where the tag goes.

@@ -10,6 +10,10 @@
 //!
 //! What `Ok` does not mean: [`ReplayList::peek`] promises nothing, another thread may claim in between. Only `claim` decides.
 
+mod state;
+
+pub(crate) use state::ListState;
+
 use crate::error::{Error, Result};
 use crate::primitive::atomic::{AtomicU64, Ordering};
 

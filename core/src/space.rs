@@ -11,7 +11,7 @@ use crate::id::SpaceId;
 use crate::index::{Roc, Ssrc};
 use crate::keys::Held;
 use crate::policy::Windows;
-use crate::stream::{Mark, Origin, Seat, Stream, Totals};
+use crate::stream::{Mark, Origin, Seat, Stream, StreamState, Totals};
 use crate::table::StreamTable;
 use crate::wire::Protocol;
 use std::sync::Arc;
@@ -154,6 +154,28 @@ impl Space {
     /// The streams, without floors, in no order. One that comes or goes meanwhile may be missed.
     pub(crate) fn live<'g>(&'g self, guard: &'g Guard<'_>) -> Result<impl Iterator<Item = &'g Stream>> {
         Ok(self.streams.iter(guard)?.filter(|stream| stream.gone().is_none()))
+    }
+
+    /// Every stream and floor, where no other thread uses the space any more.
+    pub(crate) fn every(&self, guard: &Guard<'_>) -> Result<Vec<StreamState>> {
+        Ok(self.streams.iter(guard)?.filter(|stream| stream.counts_in_table()).map(Stream::state).collect())
+    }
+
+    /// Calls `visit` with every stream and floor.
+    pub(crate) fn visit(&self, guard: &Guard<'_>, visit: impl FnMut(&Stream)) -> Result<()> {
+        self.streams.iter(guard)?.for_each(visit);
+        Ok(())
+    }
+
+    /// Puts in a stream, or a floor, that was taken out elsewhere. False if its SSRC is there already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyStreams`].
+    pub(crate) fn restore(&self, state: &StreamState, guard: &Guard<'_>) -> Result<bool> {
+        let stream = Arc::new(Stream::restored(state));
+        let ours = Arc::as_ptr(&stream);
+        Ok(core::ptr::eq(self.streams.insert(stream, guard)?, ours))
     }
 
     /// Takes over where the streams of an older space stand that have sent nothing in this one. No key is in either any more.

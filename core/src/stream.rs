@@ -12,13 +12,16 @@
 
 mod mark;
 mod next_srtcp;
+mod state;
 mod track;
 
 pub(crate) use mark::Mark;
 use next_srtcp::SrtcpSender;
 pub(crate) use next_srtcp::{NextSrtcp, Taken};
+pub(crate) use state::StreamState;
 use track::Track;
 pub use track::TrackInfo;
+pub(crate) use track::TrackState;
 
 use crate::error::{Error, Result};
 use crate::id::KeyId;

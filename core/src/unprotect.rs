@@ -58,6 +58,18 @@ pub(crate) fn authenticate(context: &Context, guard: &Guard<'_>, protocol: Proto
     accepted.inspect_err(|error| context.count_refusal(*error, guard, protocol, packet))
 }
 
+/// Verifies a packet and claims its index; counts a refusal. For who decrypts it, and perhaps encrypts it again. It leaves copies of keys on the stack.
+pub(crate) fn accepted<'g>(
+    context: &'g Context,
+    guard: &'g Guard<'_>,
+    protocol: Protocol,
+    octets: &[u8],
+    room: usize,
+) -> Result<Accepted<'g>> {
+    let accept = || judged(context.route(guard, protocol, octets)?, guard, protocol, octets, room, Tried::NONE);
+    until_settled!(accept()).inspect_err(|error| context.count_refusal(*error, guard, protocol, octets))
+}
+
 /// A packet whose index is claimed: it may be decrypted.
 #[derive(Clone, Copy)]
 pub(crate) struct Accepted<'g> {
@@ -119,7 +131,7 @@ fn guess<'g>(
     let stream = held.space.stream_of(packet.ssrc, guard).map_err(none)?.ok_or(Tried::NONE)?;
     let track = stream.track(protocol);
     let mark = track.mark();
-    let index = mark.estimate(protocol.counter(), packet.index);
+    let index = index(protocol, packet, mark);
     track.peek(index, mark).map_err(none)?;
     let tagged = Tagged::of(packet, octets).map_err(none)?;
     ring.likeliest(tagged.mki, stream.last_key()).ok_or(Tried::NONE)?;
@@ -141,16 +153,27 @@ fn accept_at_length<const DECRYPTS: bool>(
     tried: Tried,
 ) -> Result<usize> {
     scrubbed(scrub_at_length, || {
-        let octets = buffer.packet();
-        let (ring, packet) = parse(context, guard, protocol, octets, room)?;
-        let view = View::load(ring, guard, protocol, &packet)?;
-        let (view, verdict) = judge(context, guard, protocol, &packet, octets, view, tried)?;
-        let verified = verdict.inspect_err(|_| view.count_refused(protocol))?;
-        verified.held.key.budget(protocol).check()?;
-        let stream = context.admit(verified.held, packet.ssrc, &view.place.seat, guard)?;
-        let accepted = claim(context, guard, protocol, view.ring, stream, packet.body_end, verified)?;
+        let accepted = judged(context, guard, protocol, buffer.packet(), room, tried)?;
         Ok(if DECRYPTS { accepted.decrypt(buffer) } else { accepted.body_end })
     })
+}
+
+#[inline(never)]
+fn judged<'g>(
+    context: &'g Context,
+    guard: &'g Guard<'_>,
+    protocol: Protocol,
+    octets: &[u8],
+    room: usize,
+    tried: Tried,
+) -> Result<Accepted<'g>> {
+    let (ring, packet) = parse(context, guard, protocol, octets, room)?;
+    let view = View::load(ring, guard, protocol, &packet)?;
+    let (view, verdict) = judge(context, guard, protocol, &packet, octets, view, tried)?;
+    let verified = verdict.inspect_err(|_| view.count_refused(protocol))?;
+    verified.held.key.budget(protocol).check()?;
+    let stream = context.admit(verified.held, packet.ssrc, &view.place.seat, guard)?;
+    claim(context, guard, protocol, view.ring, stream, packet.body_end, verified)
 }
 
 /// Takes a packet apart, by the lengths of the ring in use.
@@ -164,7 +187,8 @@ fn parse<'g>(
 ) -> Result<(&'g Ring, Protected)> {
     let ring = context.ring(guard)?;
     let policy = context.policy();
-    let mut packet = Protected::parse(ring.shape(policy.spec, protocol), octets)?;
+    let shape = policy.shape_received(ring.shape(policy.spec, protocol), octets);
+    let mut packet = Protected::parse(shape, octets)?;
     if policy.changes_headers && protocol == Protocol::Rtp {
         (packet.form, packet.head) = policy.read_header(octets, packet.head)?;
     }
@@ -258,6 +282,15 @@ impl<'p> Tagged<'p> {
         let part = |range: &core::ops::Range<usize>| octets.get(range.clone()).ok_or(Error::PacketTooShort);
         let (tag, mki) = (part(&packet.trailer.tag)?, part(&packet.trailer.mki)?);
         Ok(Self { protected: part(&(0..packet.body_end))?, tag, mki })
+    }
+}
+
+/// The index of a packet: what it says itself, if it carries its counter, and its tag is to confirm (RFC 4771); or the estimate by a mark.
+#[inline(always)]
+fn index(protocol: Protocol, packet: &Protected, mark: Mark) -> u64 {
+    match packet.roc {
+        None => mark.estimate(protocol.counter(), packet.index),
+        Some(roc) => protocol.counter().first(u64::from(roc.0), packet.index),
     }
 }
 

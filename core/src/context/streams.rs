@@ -45,6 +45,7 @@ impl Direction {
         guard: &'g Guard<'_>,
     ) -> Result<Vec<&'g Arc<Space>>> {
         let ring = context.ring(guard)?;
+        ring.check_not_moved()?;
         let mut spaces = ring.spaces();
         if ring.current().is_err() {
             spaces.retain(|space| !Arc::ptr_eq(space, &control.first_space));

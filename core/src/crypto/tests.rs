@@ -141,7 +141,7 @@ fn check_gcm(vector: &Vector, protocol: Protocol) {
     let engine = Engine::of(Kernels::active());
     let gcm = AesGcm::of_session_keys(&vector.hex("session_key"), salt, engine).unwrap();
     let suite = Suite::Gcm(&gcm);
-    let shape = Shape { protocol, tag: 16, mki: 0, tag_first: true };
+    let shape = Shape { protocol, tag: 16, mki: 0, roc: 0, tag_first: true };
     let packet = Protected::parse(shape, &protected).unwrap();
     let encrypted = vector.fields["encrypted"].as_bool().unwrap();
     let frame = match protocol {

@@ -79,6 +79,8 @@ pub(crate) struct KeyRing<S> {
     one_space: bool,
     /// And the current one does not probe.
     plain: bool,
+    /// The context was moved elsewhere.
+    moved: bool,
 }
 
 impl<S> KeyRing<S> {
@@ -90,6 +92,7 @@ impl<S> KeyRing<S> {
             mki_len: 0,
             one_space: true,
             plain: false,
+            moved: false,
         }
     }
 
@@ -97,18 +100,24 @@ impl<S> KeyRing<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::NoKey`].
+    /// [`Error::NoKey`]; [`Error::Moved`].
     pub(crate) fn current(&self) -> Result<&Held<S>> {
-        self.current.as_ref().ok_or(Error::NoKey)
+        self.current.as_ref().ok_or_else(|| self.none())
+    }
+
+    /// Why there is no key.
+    #[cold]
+    const fn none(&self) -> Error {
+        if self.moved { Error::Moved } else { Error::NoKey }
     }
 
     /// The current key, or else any.
     ///
     /// # Errors
     ///
-    /// [`Error::NoKey`].
+    /// [`Error::NoKey`]; [`Error::Moved`].
     pub(crate) fn first(&self) -> Result<&Held<S>> {
-        self.current.as_ref().or_else(|| self.added.first()).ok_or(Error::NoKey)
+        self.current.as_ref().or_else(|| self.added.first()).ok_or_else(|| self.none())
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -135,7 +144,7 @@ impl<S> KeyRing<S> {
             Protocol::Rtp => spec.srtp_tag_len,
             Protocol::Rtcp => spec.srtcp_tag_len,
         };
-        Shape { protocol, tag, mki: self.mki_len, tag_first: matches!(spec.cipher, CipherKind::AesGcm) }
+        Shape { protocol, tag, mki: self.mki_len, roc: 0, tag_first: matches!(spec.cipher, CipherKind::AesGcm) }
     }
 
     /// The current key, if that is in the space of all others, and does not probe: as a rule.
@@ -158,7 +167,7 @@ impl<S> KeyRing<S> {
     /// [`Error::NoKey`]; [`Error::UnknownMki`].
     pub(crate) fn candidates<'r>(&'r self, mki: &[u8], usable: Usable) -> Result<impl Iterator<Item = &'r Held<S>>> {
         if self.is_empty() {
-            return Err(Error::NoKey);
+            return Err(self.none());
         }
         let keys = move || {
             self.list().filter(move |(_, role)| usable.in_grace || *role != KeyRole::InGrace).map(|(held, _)| held)
@@ -226,8 +235,25 @@ impl<S> KeyRing<S> {
         Ok(None)
     }
 
+    /// The ring of a context that was moved elsewhere: without keys, and packets have the shape that they had.
+    pub(crate) fn spent(&self) -> Self {
+        Self { mki_len: self.mki_len, moved: true, ..Self::empty() }
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Moved`].
+    pub(crate) const fn check_not_moved(&self) -> Result<()> {
+        if self.moved { Err(Error::Moved) } else { Ok(()) }
+    }
+
+    /// The same keys.
+    pub(crate) fn share(&self) -> Self {
+        Self::of(self.current.clone(), self.in_grace.to_vec(), self.added.to_vec())
+    }
+
     /// A ring of these keys, with what follows from them.
-    fn of(current: Option<Held<S>>, in_grace: Vec<Held<S>>, added: Vec<Held<S>>) -> Self {
+    pub(crate) fn of(current: Option<Held<S>>, in_grace: Vec<Held<S>>, added: Vec<Held<S>>) -> Self {
         let ring = Self { current, in_grace: in_grace.into(), added: added.into(), ..Self::empty() };
         // 128 at most.
         let mki_len = ring.iter().next().and_then(|first| u8::try_from(first.key.mki.len()).ok()).unwrap_or(0);

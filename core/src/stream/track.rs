@@ -1,5 +1,9 @@
 //! The index space of one protocol of a stream: the highest index, the replay list, the lease on the key's lifetime.
 
+mod state;
+
+pub(crate) use state::TrackState;
+
 use super::mark::Mark;
 use crate::crypto::Authenticated;
 use crate::error::{Error, Result};

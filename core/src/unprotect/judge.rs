@@ -1,6 +1,6 @@
 //! Packets that are not what most are: judged by a view, with whatever keys may fit, and once more if the view has changed.
 
-use super::{Tagged, Tried, Verified, frame, verify};
+use super::{Tagged, Tried, Verified, frame, index, verify};
 use crate::context::{Context, Ring};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
@@ -113,7 +113,7 @@ impl<'g> View<'g> {
         if !self.ring.has_one_space() || self.ring.is_probing() {
             return self.authenticate_across(context, guard, protocol, packet, octets);
         }
-        let index = self.place.mark.estimate(protocol.counter(), packet.index);
+        let index = index(protocol, packet, self.place.mark);
         self.place.seat.peek(protocol, index, self.place.mark)?;
         let tagged = Tagged::of(packet, octets)?;
         let usable = self.usable(context.policy(), self.place.seat.last_key());
@@ -148,7 +148,7 @@ impl<'g> View<'g> {
             let kept = if decides { held.kept(packet.ssrc, guard)? } else { None };
             let mut last = None;
             for mark in kept.into_iter().chain([place.mark]) {
-                let index = mark.estimate(protocol.counter(), packet.index);
+                let index = index(protocol, packet, mark);
                 if last.replace(index) == Some(index) {
                     continue;
                 }
