@@ -30,7 +30,6 @@ impl Direction {
         visit: impl FnOnce(&[&Arc<Space>], Windows, &mut Totals, &Guard<'_>) -> Result<R>,
     ) -> Result<R> {
         let mut control = self.lock();
-        self.domain().check_backlog()?;
         let guard = self.domain().pin();
         let context = self.context_for(ssrc, &guard)?;
         let mut gone = control.gone;
@@ -75,6 +74,7 @@ impl Direction {
     /// [`Error::NoSuchStream`], [`Error::TooManyRetired`].
     pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
         let removed = self.change_spaces(ssrc, |spaces, _, gone, guard| {
+            self.domain().check_backlog()?;
             spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, gone, guard)?))
         })?;
         if removed { Ok(()) } else { Err(Error::NoSuchStream) }
@@ -105,9 +105,10 @@ impl Direction {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`].
+    /// [`Error::NoSuchStream`], [`Error::TooManyRetired`].
     pub(crate) fn force_roc(&self, ssrc: Ssrc, roc: Roc) -> Result<()> {
         let restarted = self.change_spaces(ssrc, |spaces, _, gone, guard| {
+            self.domain().check_backlog()?;
             spaces.first().map_or(Ok(false), |space| space.restart(ssrc, roc, gone, guard))
         })?;
         if restarted { Ok(()) } else { Err(Error::NoSuchStream) }
