@@ -73,6 +73,7 @@ impl Direction {
     ///
     /// [`Error::NoSuchStream`], [`Error::TooManyRetired`].
     pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
+        self.domain().check_backlog()?;
         let removed = self.change_spaces(ssrc, |spaces, _, gone, guard| {
             self.domain().check_backlog()?;
             spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, gone, guard)?))
@@ -107,6 +108,7 @@ impl Direction {
     ///
     /// [`Error::NoSuchStream`], [`Error::TooManyRetired`].
     pub(crate) fn force_roc(&self, ssrc: Ssrc, roc: Roc) -> Result<()> {
+        self.domain().check_backlog()?;
         let restarted = self.change_spaces(ssrc, |spaces, _, gone, guard| {
             self.domain().check_backlog()?;
             spaces.first().map_or(Ok(false), |space| space.restart(ssrc, roc, gone, guard))
