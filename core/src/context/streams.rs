@@ -76,6 +76,7 @@ impl Direction {
     pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
         self.domain().check_backlog()?;
         let removed = self.change_spaces(ssrc, |spaces, _, gone, guard| {
+            self.domain().check_backlog()?;
             spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, gone, guard)?))
         })?;
         if removed { Ok(()) } else { Err(Error::NoSuchStream) }
@@ -106,10 +107,11 @@ impl Direction {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`].
+    /// [`Error::NoSuchStream`], [`Error::TooManyRetired`].
     pub(crate) fn force_roc(&self, ssrc: Ssrc, roc: Roc) -> Result<()> {
         self.domain().check_backlog()?;
         let restarted = self.change_spaces(ssrc, |spaces, _, gone, guard| {
+            self.domain().check_backlog()?;
             spaces.first().map_or(Ok(false), |space| space.restart(ssrc, roc, gone, guard))
         })?;
         if restarted { Ok(()) } else { Err(Error::NoSuchStream) }
