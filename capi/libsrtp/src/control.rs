@@ -81,6 +81,7 @@ fn control(
         let mut book = client.policies()?;
         let outcome = body(client, client.session(guard)?, &mut book);
         client.look_for_mkis(&book);
+        client.ask_for_trailers(guard)?;
         outcome
     })
 }

@@ -8,8 +8,8 @@ use crate::abi::*;
 use crate::directions::Directions;
 use crate::policy::{Policy, Shape};
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use keyflip::{Domain, Error, Guard, Inbound, KeyId, NewStreams, Outbound, Registry, Roc, StreamOptions};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use keyflip::{Domain, Error, Guard, Inbound, KeyId, NewStreams, Outbound, Protocol, Registry, Roc, StreamOptions};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -29,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) user: AtomicPtr<c_void>,
     /// Some policy has MKIs, or several keys.
     pub(crate) has_mkis: AtomicBool,
+    /// The most that protection adds to an RTP packet, and to an RTCP packet: asked of the session whenever policies change, and not for each packet.
+    trailers: [AtomicUsize; 2],
     pub(crate) directions: Directions,
     book: Mutex<Book>,
 }
@@ -91,9 +93,11 @@ fn handle(client: srtp_t) -> u64 {
 /// `alloc_fail`.
 pub(crate) fn add(session: Session, book: Book) -> Result<srtp_t, Status> {
     let globals = globals();
+    let trailers = session.trailers().map(AtomicUsize::new);
     let session = globals.sessions.insert(session).map_err(|_| Status::AllocFail)?;
     let client = Client {
         session: AtomicU64::new(session),
+        trailers,
         user: AtomicPtr::default(),
         has_mkis: AtomicBool::new(false),
         directions: Directions::default(),
@@ -186,6 +190,28 @@ impl Client {
         if book.closed { Err(Status::BadParam) } else { Ok(book) }
     }
 
+    /// The most that protection adds to a packet.
+    #[inline]
+    pub(crate) fn trailer(&self, protocol: Protocol) -> usize {
+        let [rtp, rtcp] = &self.trailers;
+        let trailer = if protocol == Protocol::Rtp { rtp } else { rtcp };
+        // Relaxed: a packet for which it is out of date is refused for want of room, by the core.
+        trailer.load(Ordering::Relaxed)
+    }
+
+    /// Asks the session again, whose policies have changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::session`].
+    pub(crate) fn ask_for_trailers(&self, guard: &Guard<'_>) -> Result<(), Status> {
+        for (trailer, now) in self.trailers.iter().zip(self.session(guard)?.trailers()) {
+            // Relaxed: as in `trailer`.
+            trailer.store(now, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// Whether packets must be looked at for their policies' MKIs, from here on.
     pub(crate) fn look_for_mkis(&self, book: &Book) {
         if book.all().any(|bound| bound.policy.mki_len() > 0 || bound.policy.keys.len() > 1) {
@@ -227,6 +253,10 @@ impl Session {
             has_template: template.is_some(),
             outbound: builder()?.new_streams(NewStreams::ByCall).build(domain())?.outbound().clone(),
         })
+    }
+
+    fn trailers(&self) -> [usize; 2] {
+        [self.outbound.rtp_overhead(), self.outbound.rtcp_overhead()]
     }
 
     /// Has the sender take in a stream of the template.
