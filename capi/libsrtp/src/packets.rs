@@ -201,7 +201,7 @@ unsafe fn run(
         sessions::with(name, |client, guard| {
             // Before it is changed. SAFETY: as this function's.
             let ssrc = ssrc(protocol, unsafe { slice::from_raw_parts(packet, octets) });
-            let done = work(client, client.session(guard)?, guard, packet, octets);
+            let done = work(client, client.session(guard), guard, packet, octets);
             if let Some(ssrc) = ssrc.filter(|_| has_handler()) {
                 let is_collision = done.is_ok() && client.directions.note(ssrc, way);
                 event = match &done {
