@@ -30,7 +30,6 @@ impl Direction {
         visit: impl FnOnce(&[&Arc<Space>], Windows, &mut Totals, &Guard<'_>) -> Result<R>,
     ) -> Result<R> {
         let mut control = self.lock();
-        self.domain().check_backlog()?;
         let guard = self.domain().pin();
         let context = self.context_for(ssrc, &guard)?;
         let mut gone = control.gone;
@@ -74,6 +73,7 @@ impl Direction {
     ///
     /// [`Error::NoSuchStream`], [`Error::TooManyRetired`].
     pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
+        self.domain().check_backlog()?;
         let removed = self.change_spaces(ssrc, |spaces, _, gone, guard| {
             spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, gone, guard)?))
         })?;
@@ -107,6 +107,7 @@ impl Direction {
     ///
     /// [`Error::NoSuchStream`].
     pub(crate) fn force_roc(&self, ssrc: Ssrc, roc: Roc) -> Result<()> {
+        self.domain().check_backlog()?;
         let restarted = self.change_spaces(ssrc, |spaces, _, gone, guard| {
             spaces.first().map_or(Ok(false), |space| space.restart(ssrc, roc, gone, guard))
         })?;

@@ -34,8 +34,8 @@ pub enum Protocol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) protocol: Protocol,
-    pub(crate) tag: usize,
-    pub(crate) mki: usize,
+    pub(crate) tag: u8,
+    pub(crate) mki: u8,
     /// AEAD: the tag follows the body. Else it comes last.
     pub(crate) tag_first: bool,
 }
@@ -58,15 +58,17 @@ impl Shape {
 
     /// How much longer protection makes a packet.
     pub(crate) const fn overhead(self) -> usize {
-        self.tag + self.word() + self.mki
+        self.tag as usize + self.word() + self.mki as usize
     }
 
     /// The trailer of a body that ends at `body_end`.
+    #[inline(always)]
     pub(crate) const fn trailer(self, body_end: usize) -> Trailer {
-        let word = if self.tag_first { body_end + self.tag } else { body_end };
+        let (tag_len, mki_len) = (self.tag as usize, self.mki as usize);
+        let word = if self.tag_first { body_end + tag_len } else { body_end };
         let mki = word + self.word();
-        let tag = if self.tag_first { body_end } else { mki + self.mki };
-        Trailer { tag: tag..tag + self.tag, word: word..word + self.word(), mki: mki..mki + self.mki }
+        let tag = if self.tag_first { body_end } else { mki + mki_len };
+        Trailer { tag: tag..tag + tag_len, word: word..word + self.word(), mki: mki..mki + mki_len }
     }
 }
 
@@ -120,6 +122,7 @@ impl Plain {
     /// # Errors
     ///
     /// The header's, and [`Error::PacketTooLong`].
+    #[inline(always)]
     pub(crate) fn parse(protocol: Protocol, packet: &[u8]) -> Result<Self> {
         if packet.len() > MAX_PACKET_LEN {
             return Err(Error::PacketTooLong);
@@ -140,6 +143,7 @@ impl Protected {
     /// # Errors
     ///
     /// The header's; [`Error::PacketTooShort`] if the trailer does not fit behind it; [`Error::PacketTooLong`].
+    #[inline(always)]
     pub(crate) fn parse(shape: Shape, packet: &[u8]) -> Result<Self> {
         let body_end = packet.len().checked_sub(shape.overhead()).ok_or(Error::PacketTooShort)?;
         let trailer = shape.trailer(body_end);
