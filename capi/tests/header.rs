@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order in which a reader wants them.
-const SOURCES: [&str; 13] = [
-    "error", "info", "profile", "domain", "session", "key", "stream", "packet", "batch", "fanout", "dtls", "sdes",
-    "lib",
+const SOURCES: [&str; 14] = [
+    "error", "info", "profile", "domain", "event", "session", "key", "stream", "packet", "batch", "fanout", "dtls",
+    "sdes", "lib",
 ];
 
 fn here(path: &str) -> PathBuf {
