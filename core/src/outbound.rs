@@ -301,8 +301,7 @@ impl Outbound {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`] if there is no stream in the index space of the current key;
-    /// [`Error::TooManyRetired`].
+    /// [`Error::NoSuchStream`] if there is no stream in the index space of the current key; [`Error::TooManyRetired`].
     pub fn force_roc(&self, ssrc: impl Into<Ssrc>, roc: Roc) -> Result<()> {
         self.0.force_roc(ssrc.into(), roc)
     }
