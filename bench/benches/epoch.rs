@@ -52,5 +52,39 @@ fn rekeys(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, pin, rekeys);
+/// A reader unpins for which `values` retired key rings wait, each with a key that nothing else holds.
+fn unpin(values: u64, iterations: u64) -> Duration {
+    let profile = PROFILES[0];
+    let domain = Domain::new();
+    let session = session(&domain, profile).expect("the key fits the profile");
+    let mut unpinned = Duration::ZERO;
+    for round in 0..iterations {
+        let guard = domain.pin();
+        std::thread::scope(|scope| {
+            let rekey = |number| session.outbound().rekey(key(profile, number)).expect("the key fits the profile");
+            scope.spawn(move || {
+                for number in 1..=values {
+                    rekey(round * values + number);
+                }
+            });
+        });
+        let start = Instant::now();
+        drop(guard);
+        unpinned += start.elapsed();
+        domain.synchronize(Duration::from_secs(10)).expect("nobody is pinned");
+    }
+    unpinned
+}
+
+fn unpins(c: &mut Criterion) {
+    let mut group = c.benchmark_group("unpin");
+    for values in [0, 1, 16, 256] {
+        group.bench_function(BenchmarkId::from_parameter(values), |bencher| {
+            bencher.iter_custom(|iterations| unpin(values, iterations));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, pin, unpins, rekeys);
 criterion_main!(benches);

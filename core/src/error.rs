@@ -166,7 +166,7 @@ pub enum Error {
     /// A key lifetime of 0 or above what RFC 3711 9.2 allows.
     #[error("key lifetime must be at least 1 and at most 2^48 SRTP and 2^31 SRTCP packets")]
     BadKeyLifetime,
-    /// More retired values wait for readers than the domain allows: some reader is stalled. The key in use stays.
+    /// More retired values wait for readers than the domain allows: some reader is stalled. The key in use stays, and so does a stream.
     #[error("too many retired values wait for readers to unpin")]
     TooManyRetired,
     /// A grace of more keys than the ring can hold.

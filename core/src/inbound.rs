@@ -253,7 +253,7 @@ impl Inbound {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`](crate::Error::NoSuchStream).
+    /// [`Error::NoSuchStream`](crate::Error::NoSuchStream); [`Error::TooManyRetired`](crate::Error::TooManyRetired), and then the stream stays.
     pub fn remove_stream(&self, ssrc: impl Into<Ssrc>) -> Result<()> {
         self.0.remove_stream(ssrc.into())
     }

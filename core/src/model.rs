@@ -6,15 +6,17 @@ use crate::id::{KeyId, SpaceId};
 use crate::index::{Counter, Ssrc};
 use crate::policy::Windows;
 use crate::space::{Space, until_settled};
-use crate::stream::{Mark, NextSrtcp, Origin, Seat, Taken};
+use crate::stream::{Mark, NextSrtcp, Origin, Seat, Taken, Totals};
 use crate::wire::Protocol;
 use crate::{epoch, kernels, replay, stream, table};
 use std::sync::Arc;
 
-/// A domain that destroys at once what it should retire: models of it must fail.
+pub use crate::epoch::Flaw;
+
+/// A domain that is broken on purpose: models of it must fail.
 #[must_use]
-pub fn domain_freeing_at_once() -> Domain {
-    Domain::freeing_at_once()
+pub fn domain_with(flaw: Flaw) -> Domain {
+    Domain::with_flaw(flaw)
 }
 
 pub struct Published<T: Send + Sync + 'static>(epoch::Published<T>);
@@ -29,7 +31,7 @@ impl<T: Send + Sync + 'static> Published<T> {
     }
 
     pub fn replace(&self, value: T, guard: &Guard<'_>) -> Result<()> {
-        self.0.replace(value, guard)
+        self.0.replace(value, epoch::Bulk::Small, guard)
     }
 }
 
@@ -138,7 +140,7 @@ impl Direction {
 
     /// Claims an SRTP index, in the stream that is there or in a new one.
     pub fn claim(&self, ssrc: u32, index: u64, guard: &Guard<'_>) -> Result<()> {
-        until_settled(|| {
+        until_settled!({
             let seat = self.0.seat(Ssrc(ssrc), guard)?;
             let mark = seat.mark(Protocol::Rtp);
             seat.peek(Protocol::Rtp, index, mark)?;
@@ -154,7 +156,7 @@ impl Direction {
     /// cycle that is `kept`, or afresh, decides. Unless it does so `once`, it is broken on purpose.
     pub fn probe(&self, seq: u16, cycle: u32, kept: u64, once: bool, guard: &Guard<'_>) -> Result<()> {
         let ssrc = 1;
-        until_settled(|| {
+        until_settled!({
             let seat = self.0.seat(Ssrc(ssrc), guard)?;
             let mark = seat.mark(Protocol::Rtp);
             let decides = mark.is_undecided();
@@ -175,7 +177,7 @@ impl Direction {
     }
 
     pub fn remove_stream(&self, ssrc: u32, guard: &Guard<'_>) -> Result<bool> {
-        self.0.remove(Ssrc(ssrc), guard)
+        self.0.remove(Ssrc(ssrc), &mut Totals::default(), guard)
     }
 }
 

@@ -254,7 +254,7 @@ impl Outbound {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`].
+    /// [`Error::NoSuchStream`]; [`Error::TooManyRetired`], and then the stream stays.
     pub fn remove_stream(&self, ssrc: impl Into<Ssrc>) -> Result<()> {
         self.0.remove_stream(ssrc.into())
     }

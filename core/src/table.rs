@@ -12,7 +12,7 @@
 //! 3. Streams are added for authenticated or outgoing packets and by the control side, never for a packet that was merely received (P8), and never
 //!    more than the bound.
 
-use crate::epoch::{Domain, DomainId, Guard, Single, Slot, Slots};
+use crate::epoch::{Bulk, Domain, DomainId, Guard, Single, Slot, Slots};
 use crate::error::{Error, Result};
 use crate::index::Ssrc;
 use crate::primitive::atomic::{AtomicUsize, Ordering};
@@ -72,7 +72,7 @@ impl StreamTable {
     /// # Errors
     ///
     /// [`Error::ForeignGuard`]; so in all calls here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Option<&'g Stream>> {
         match self.array(guard)?.probe(self.hash(ssrc), ssrc, guard)? {
             Probe::Found(_, stream) => Ok(Some(stream)),
@@ -155,7 +155,7 @@ impl StreamTable {
             let array = self.array(guard)?;
             match array.probe(self.hash(ssrc), ssrc, guard)? {
                 Probe::Found(at, held) if core::ptr::eq(held, old) => {
-                    match array.slots.replace(at, old, new, guard) {
+                    match array.slots.replace(at, old, new, Bulk::Small, guard) {
                         Ok(()) => return Ok(true),
                         Err(back) => new = back,
                     }
@@ -174,6 +174,7 @@ impl StreamTable {
         Ok((0..slots.len()).filter_map(move |at| slots.load(at, guard).ok()?.value))
     }
 
+    #[inline(always)]
     fn array<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g Array> {
         // Never empty; the error keeps a panic off the data path.
         self.root.load(0, guard)?.value.ok_or(Error::TooManyStreams)
@@ -196,11 +197,12 @@ impl StreamTable {
             }
         }
         // Fails if another helper was first.
-        drop(self.root.replace(0, from, to, guard));
+        drop(self.root.replace(0, from, to, from.bulk(), guard));
         Ok(())
     }
 
     /// Where the probe for an SSRC starts: a permutation of 32 bits, seeded, of which the low bits serve.
+    #[inline(always)]
     fn hash(&self, ssrc: Ssrc) -> usize {
         let mixed = (u64::from(ssrc.0) ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         // 32 bits, of which the low ones are used.
@@ -213,11 +215,18 @@ impl Array {
         Self { slots: Slots::new(domain, len), filled: AtomicUsize::new(0), next: Single::empty(domain) }
     }
 
+    /// As an array that was left: its streams live on in the next.
+    fn bulk(&self) -> Bulk {
+        const FEW: usize = 64;
+        if self.slots.len() <= FEW { Bulk::Small } else { Bulk::Large }
+    }
+
     fn is_full(&self) -> bool {
         // Relaxed: a hint; a slot that is really there decides.
         self.filled.load(Ordering::Relaxed) * 2 >= self.slots.len()
     }
 
+    #[inline(always)]
     fn probe<'g>(&'g self, hash: usize, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Probe<'g>> {
         for step in 0..self.slots.len() {
             let at = hash.wrapping_add(step);

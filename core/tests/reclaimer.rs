@@ -30,18 +30,38 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+fn key(number: u8) -> MasterKey {
+    MasterKey::take(&mut [number; 30])
+}
+
 #[test]
 fn p09_the_reclaimer_wipes_without_help_sleeps_and_goes_with_its_domain() {
+    /// More than a reader destroys as it unpins.
+    const REKEYS: u64 = 200;
     kernels::use_kernels_asked_for();
     let domain = Domain::new();
-    let session =
-        Session::builder(Profile::Aes128CmSha1_80).outbound(MasterKey::take(&mut [1; 30])).build(&domain).unwrap();
-    assert_eq!(reclaimers().len(), 0, "nothing was retired yet");
-    session.outbound().rekey(MasterKey::take(&mut [2; 30])).unwrap();
-    wait_until("wiped without help", || domain.stats().keys_wiped == 1);
-    wait_until("nothing waits", || domain.stats().items_waiting == 0);
+    let session = Session::builder(Profile::Aes128CmSha1_80).outbound(key(0)).build(&domain).unwrap();
+    session.outbound().rekey(key(1)).unwrap();
+    assert_eq!(domain.stats().keys_wiped, 1, "whoever retires a key wipes it, if nobody reads");
+    assert_eq!(reclaimers().len(), 0, "nothing was left to do");
+    let reader = domain.pin();
+    std::thread::scope(|scope| {
+        let rekey = |number| session.outbound().rekey(key(u8::try_from(number).unwrap())).unwrap();
+        scope.spawn(move || {
+            for number in 2..2 + REKEYS {
+                rekey(number);
+            }
+        });
+    });
+    assert_eq!(domain.stats().keys_wiped, 1);
     let before = reclaimers();
     assert_eq!(before.len(), 1);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(reclaimers()[0] <= before[0] + 3, "a reclaimer that waits for a reader uses little processor time");
+    drop(reader);
+    wait_until("wiped without help", || domain.stats().keys_wiped == 1 + REKEYS);
+    wait_until("nothing waits", || domain.stats().items_waiting == 0);
+    let before = reclaimers();
     std::thread::sleep(Duration::from_millis(500));
     assert!(reclaimers()[0] <= before[0] + 1, "an idle reclaimer uses no processor time");
     drop((session, domain));

@@ -48,7 +48,7 @@ pub struct Report {
     pub keys_wiped: u64,
     /// How long the unprotect calls of genuine packets took, in nanoseconds.
     pub unprotect_ns: Percentiles,
-    /// How long what was retired waited to be destroyed, in microseconds.
+    /// How long what was retired waited to be destroyed once no reader could see it any more, in microseconds.
     pub wipe_latency_us: WipeLatency,
     /// Seed of the run.
     pub seed: u64,
@@ -71,24 +71,23 @@ pub struct Percentiles {
     pub p999: u64,
 }
 
-/// How long retired values (keys, key rings, stream tables) waited, from the retirement until they were destroyed.
-///
-/// Measured in powers of two, and rounded up. A reader that keeps its guard makes it longer by as long as that is.
+/// How long retired values (keys, key rings, stream tables) waited, from the moment at which the last guard was gone that was pinned when they were
+/// retired until they were destroyed. Rounded up by a sixteenth at most.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct WipeLatency {
     /// The median.
     pub p50: u64,
     /// All but a hundredth are at most this.
     pub p99: u64,
-    /// The longest.
+    /// The longest, exactly.
     pub max: u64,
 }
 
 impl From<LatencyHistogram> for WipeLatency {
     fn from(latency: LatencyHistogram) -> Self {
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let micros = |time: Duration| u64::try_from(time.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX);
         let at = |part| micros(latency.quantile(part));
-        Self { p50: at(0.5), p99: at(0.99), max: at(1.0) }
+        Self { p50: at(0.5), p99: at(0.99), max: micros(latency.max()) }
     }
 }
 

@@ -9,9 +9,18 @@ use crate::directions::Directions;
 use crate::policy::{Policy, Shape};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use keyflip::{Domain, Guard, KeyId, Registry, Session};
+use keyflip::{Domain, Error, Guard, Inbound, KeyId, NewStreams, Outbound, Registry, Roc, StreamOptions};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Both directions of a session. They are made apart, since they differ in how streams begin: a receiver adds them at their first packet, while a sender
+/// must be told of each, so that its first SRTCP index is 1, as libsrtp2's is.
+pub(crate) struct Session {
+    pub(crate) inbound: Inbound,
+    pub(crate) outbound: Outbound,
+    /// Any SSRC may begin.
+    pub(crate) has_template: bool,
+}
 
 /// What a client was given.
 pub(crate) struct Client {
@@ -192,14 +201,11 @@ impl Client {
 ///
 /// What the core says of keys.
 pub(crate) fn build(book: &mut Book) -> Result<Session, Status> {
-    let session = match &book.template {
-        Some(bound) => bound.policy.builder()?.build(domain())?,
-        None => Shape::empty_session(domain())?,
-    };
+    let session = Session::of(book.template.as_ref().map(|bound| &bound.policy))?;
     if let Some(bound) = &mut book.template {
-        bound.sending = session.outbound().keys().iter().map(|key| key.id).collect();
+        bound.sending = session.outbound.keys().iter().map(|key| key.id).collect();
         for key in bound.policy.keys.iter().skip(1) {
-            bound.sending.push(session.outbound().add_key(key.master_key()?)?);
+            bound.sending.push(session.outbound.add_key(key.master_key()?)?);
         }
         bound.sends_under = 0;
     }
@@ -208,6 +214,36 @@ pub(crate) fn build(book: &mut Book) -> Result<Session, Status> {
     }
     Ok(session)
 }
+
+impl Session {
+    /// Of a template, or without one.
+    fn of(template: Option<&Policy>) -> Result<Self, Status> {
+        let builder = || match template {
+            Some(policy) => policy.builder(),
+            None => Ok(Shape::plain().builder()),
+        };
+        Ok(Self {
+            inbound: builder()?.new_streams(NewStreams::AtFirstPacket).build(domain())?.inbound().clone(),
+            has_template: template.is_some(),
+            outbound: builder()?.new_streams(NewStreams::ByCall).build(domain())?.outbound().clone(),
+        })
+    }
+
+    /// Has the sender take in a stream of the template.
+    ///
+    /// # Errors
+    ///
+    /// What the core says of it; not that another thread was quicker.
+    pub(crate) fn begin_sending(&self, ssrc: u32) -> Result<(), Status> {
+        match self.outbound.add_stream(ssrc, Roc(0), FIRST_SRTCP_INDEX) {
+            Ok(()) | Err(Error::StreamExists) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// libsrtp2 counts SRTCP packets from here.
+const FIRST_SRTCP_INDEX: u32 = 1;
 
 impl Bound {
     pub(crate) const fn new(policy: Policy) -> Self {
@@ -220,8 +256,14 @@ impl Bound {
     ///
     /// What the core says of keys.
     pub(crate) fn give(&mut self, session: &Session, ssrc: u32) -> Result<(), Status> {
-        let theirs = session.inbound().give_ssrc_keys(ssrc, self.policy.builder()?)?;
-        let ours = match session.outbound().give_ssrc_keys(ssrc, self.policy.builder()?) {
+        // With the window that it is to keep. One that is there goes on.
+        let options = StreamOptions::starting_at(Roc(0)).srtcp_index(FIRST_SRTCP_INDEX);
+        match session.outbound.add_stream_with(ssrc, options.replay_window(self.policy.shape.window)) {
+            Ok(()) | Err(Error::StreamExists) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let theirs = session.inbound.give_ssrc_keys(ssrc, self.policy.builder()?)?;
+        let ours = match session.outbound.give_ssrc_keys(ssrc, self.policy.builder()?) {
             Ok(ours) => ours,
             Err(error) => {
                 theirs.take_away()?;
@@ -239,7 +281,7 @@ impl Bound {
 
 /// Takes from an SSRC what keys it has to itself.
 pub(crate) fn take_away(session: &Session, ssrc: u32) {
-    let keys = [session.inbound().ssrc_keys(ssrc), session.outbound().ssrc_keys(ssrc)];
+    let keys = [session.inbound.ssrc_keys(ssrc), session.outbound.ssrc_keys(ssrc)];
     for keys in keys.into_iter().flatten() {
         // Nobody else takes them: the book is held.
         let _ = keys.take_away();

@@ -2,17 +2,18 @@
 
 use super::slots::Slots;
 use super::{Context, Ring};
-use crate::epoch::{Domain, Guard, Published};
+use crate::epoch::{Bulk, Domain, Guard, Published};
 use crate::error::{Error, Result};
 use crate::id::{ContextId, KeyId, SpaceId};
 use crate::index::Ssrc;
+use crate::kernels::fork::Locked;
 use crate::keys::{Held, History, Limits, SessionKeys};
 use crate::policy::{Grace, Policy};
 use crate::secret::MasterKey;
 use crate::space::Space;
 use crate::stream::Totals;
 use core::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
 /// A context, and who may change it.
@@ -216,22 +217,25 @@ impl Direction {
         for held in next.iter().filter(|held| !ring.iter().any(|before| before.key.id() == held.key.id())) {
             control.history_of(whose).note(&held.key);
         }
+        let mut bulk = Bulk::Small;
         for space in ring.spaces() {
             let stays =
                 Arc::ptr_eq(space, &control.first_space) || next.spaces().iter().any(|kept| Arc::ptr_eq(kept, space));
             if !stays {
+                // A space may hold any number of streams.
+                bulk = Bulk::Large;
                 space.live(guard)?.for_each(|stream| control.gone.add(stream));
             }
         }
         // Before the publication retires the ring: once that is out, it may be dropped at any time.
         ring.retire_missing(&next);
         self.set_deadlines(context, control, ring, &next);
-        context.ring.replace(next, guard)
+        context.ring.replace(next, bulk, guard)
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Control> {
+    pub(super) fn lock(&self) -> Locked<'_, Control> {
         // Nothing under it is left half done by a panic: the ring changes by one swap.
-        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+        Locked::new(&self.control)
     }
 }
 

@@ -9,7 +9,7 @@
 use super::direction::Control;
 use super::slots::Slots;
 use super::{Context, Direction, Ring};
-use crate::epoch::{Domain, Guard, Published, SynchronizeError};
+use crate::epoch::{Bulk, Domain, Guard, Published, SynchronizeError};
 use crate::error::{Error, Result};
 use crate::id::{ContextId, KeyId, SpaceId};
 use crate::index::Ssrc;
@@ -122,14 +122,15 @@ impl Direction {
             let ring = context.ring(&guard)?;
             let spent = ring.spent();
             last.push((whose, ring.share()));
-            context.ring.replace(spent, &guard)?;
+            context.ring.replace(spent, Bulk::Small, &guard)?;
         }
         Ok(last)
     }
 
     fn publish_again(&self, last: Rings) -> Result<()> {
         let guard = self.domain().pin();
-        last.into_iter().try_for_each(|(whose, ring)| self.context_of(whose, &guard)?.ring.replace(ring, &guard))
+        last.into_iter()
+            .try_for_each(|(whose, ring)| self.context_of(whose, &guard)?.ring.replace(ring, Bulk::Small, &guard))
     }
 
     /// What the direction knows, whose keys are those of `rings`, and which nobody uses any more.

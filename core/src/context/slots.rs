@@ -8,7 +8,7 @@
 //! 3. The table is replaced whole. What a packet found in one before lives as long as its guard.
 
 use super::{Context, Direction};
-use crate::epoch::{Guard, Published};
+use crate::epoch::{Bulk, Guard, Published};
 use crate::error::{Error, Result};
 use crate::index::Ssrc;
 use crate::policy::{Policy, Windows};
@@ -103,7 +103,7 @@ impl Direction {
         let table = &self.slots;
         let put = match table.load(0, guard)?.value {
             None => table.fill(0, Arc::new(Slots::default().with(ssrc, slot)), guard).is_ok(),
-            Some(slots) => table.replace(0, slots, Arc::new(slots.with(ssrc, slot)), guard).is_ok(),
+            Some(slots) => table.replace(0, slots, Arc::new(slots.with(ssrc, slot)), Bulk::Large, guard).is_ok(),
         };
         // Nobody else changes it: the caller holds the mutex.
         if put { Ok(()) } else { Err(Error::ForeignGuard) }

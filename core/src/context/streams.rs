@@ -72,8 +72,9 @@ impl Direction {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`].
+    /// [`Error::NoSuchStream`], [`Error::TooManyRetired`].
     pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
+        self.domain().check_backlog()?;
         let removed = self.change_spaces(ssrc, |spaces, _, gone, guard| {
             spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, gone, guard)?))
         })?;
@@ -84,9 +85,10 @@ impl Direction {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`] if there is neither.
+    /// [`Error::NoSuchStream`] if there is neither; [`Error::TooManyRetired`].
     pub(crate) fn forget_stream(&self, ssrc: Ssrc) -> Result<()> {
         let mut control = self.lock();
+        self.domain().check_backlog()?;
         let guard = self.domain().pin();
         let mut gone = control.gone;
         let spaces = self.spaces_of(self, &control, &guard)?;
@@ -106,6 +108,7 @@ impl Direction {
     ///
     /// [`Error::NoSuchStream`].
     pub(crate) fn force_roc(&self, ssrc: Ssrc, roc: Roc) -> Result<()> {
+        self.domain().check_backlog()?;
         let restarted = self.change_spaces(ssrc, |spaces, _, gone, guard| {
             spaces.first().map_or(Ok(false), |space| space.restart(ssrc, roc, gone, guard))
         })?;

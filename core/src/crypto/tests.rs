@@ -129,7 +129,7 @@ fn rfc2202_hmac_sha1() {
         mac.set_key(&key);
         let mut tag = [0; MAX_TAG_LEN];
         let (message, suffix) = data.split_at(data.len() - 4);
-        mac.compute(message, Suffix::Roc(suffix.try_into().unwrap()), &mut tag);
+        mac.compute(message, suffix.try_into().unwrap(), &mut tag);
         assert_eq!(tag.as_slice(), vector.hex("digest"), "{}", vector.id);
     }
 }

@@ -125,8 +125,9 @@ fn check_layers(inner: &Direction, outer: &Direction) -> Result<()> {
         return Err(Error::ForeignGuard);
     }
     let (hidden, open) = (inner.policy(), outer.policy());
-    let is_layer =
-        |spec: crate::crypto::profile::Spec| spec.cipher == CipherKind::AesGcm && spec.srtp_tag_len == TAG_LEN;
+    let is_layer = |spec: crate::crypto::profile::Spec| {
+        spec.cipher == CipherKind::AesGcm && usize::from(spec.srtp_tag_len) == TAG_LEN
+    };
     let same = hidden.spec.name == open.spec.name && is_layer(hidden.spec);
     let encrypted = hidden.srtp_encrypted && open.srtp_encrypted;
     let headers = hidden.changes_headers || open.cryptex != Cryptex::Off;

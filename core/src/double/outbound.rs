@@ -83,12 +83,13 @@ impl Outbound {
             ready(inner, guard, Protocol::Rtp, synthetic, len - head.extension, buffer.len() - head.extension)?;
         let closing = ready(outer, guard, Protocol::Rtp, header, grown, buffer.len())?;
 
-        head.without_extension(buffer, |packet| {
-            Ok(sealing.seal(Protocol::Rtp, &mut Buffer::in_place(packet, len - head.extension)?))
-        })?;
+        head.without_extension(
+            buffer,
+            |packet| Ok(sealing.seal(&mut Buffer::in_place(packet, len - head.extension)?)),
+        )?;
         if let Some(block) = buffer.get_mut(grown - 1) {
             *block = EMPTY_BLOCK;
         }
-        Ok(closing.seal(Protocol::Rtp, &mut Buffer::in_place(buffer, grown)?))
+        Ok(closing.seal(&mut Buffer::in_place(buffer, grown)?))
     }
 }

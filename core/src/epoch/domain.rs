@@ -1,19 +1,20 @@
 //! Domains, and the guards of their readers.
 
+use super::engine::{Destroyed, Engine, Share};
 use super::events::Events;
-use super::readers::{Pinned, PinnedReader, Readers, Record};
-use super::reclaimer::{Backoff, Engine};
+use super::guard::Guard;
+use super::readers::PinnedReader;
+use super::reclaimer::Backoff;
+use super::record::{Leave, Record};
 use super::tally::{DomainStats, Tally};
 use super::timers::Task;
 use crate::error::{Error, Result};
-use crate::event::{Event, EventKind};
+use crate::kernels::fork::{self, Whole};
 use crate::primitive::atomic::Ordering;
-use crate::primitive::{StaticU64, yield_now};
+use crate::primitive::{PlainU64, yield_now};
 use core::fmt;
-use core::ptr::NonNull;
 use core::time::Duration;
-use crossbeam_epoch::Collector;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
 /// A reclamation domain: contexts built in it share one collector, and so one guard serves them all.
@@ -32,28 +33,25 @@ pub(crate) struct DomainId(u64);
 
 pub(super) struct Inner {
     id: DomainId,
+    /// Of the process in which the domain was made. A child finds its own from here.
     engine: Arc<Engine>,
-    /// The reclaimer does the work. Else the program does, by `reclaim`.
-    reclaims: bool,
     /// More values than these may not wait when another key is to be retired.
     backlog: u64,
-    readers: Readers,
-    /// One thread at a time turns the tally's phase.
-    synchronizing: Mutex<()>,
     /// Broken on purpose, for a model that must fail.
     #[cfg(crossbeam_loom)]
-    frees_at_once: bool,
+    flaw: Option<Flaw>,
 }
 
-/// Keeps what its thread reads from the contexts of one [`Domain`] alive.
-///
-/// Take one per batch of packets, drop it before waiting for more: keys replaced meanwhile cannot be wiped while it lives.
-/// It does not cross threads. Guards of one thread may nest; only the last to go unpins.
-#[must_use = "a guard that is dropped at once protects nothing"]
-pub struct Guard<'d> {
-    pin: crossbeam_epoch::Guard,
-    domain: &'d Inner,
-    record: Option<NonNull<Record>>,
+/// What is wrong with a domain that is broken on purpose.
+#[cfg(crossbeam_loom)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// It destroys at once what it should retire.
+    FreesAtOnce,
+    /// It reads who is pinned without the fence before.
+    ReadsPinsUnfenced,
+    /// It takes a pin for over as soon as it has seen it.
+    TakesPinsForOver,
 }
 
 /// Why [`Domain::synchronize`] could not say that everything is gone.
@@ -104,29 +102,27 @@ impl Domain {
     }
 
     fn with(reclaims: bool, backlog: u64) -> Self {
-        static NEXT_ID: StaticU64 = StaticU64::new(0);
+        static NEXT_ID: PlainU64 = PlainU64::new(0);
+        fork::watch();
         let domain = Self(Arc::new(Inner {
             // Relaxed: only uniqueness matters.
             id: DomainId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
-            engine: Arc::new(Engine::new(Collector::new(), Arc::new(Tally::default()))),
-            reclaims,
+            engine: Arc::new(Engine::new(Arc::new(Tally::default()), reclaims)),
             backlog,
-            readers: Readers::default(),
-            synchronizing: Mutex::new(()),
             #[cfg(crossbeam_loom)]
-            frees_at_once: false,
+            flaw: None,
         }));
         domain.tally().tell(&domain.0.engine.timers.events);
         domain
     }
 
-    /// A domain that destroys what it should retire: broken on purpose.
+    /// A domain that is broken on purpose.
     #[cfg(crossbeam_loom)]
-    pub(crate) fn freeing_at_once() -> Self {
+    pub(crate) fn with_flaw(flaw: Flaw) -> Self {
         let mut domain = Self::without_reclaimer();
-        if let Some(inner) = Arc::get_mut(&mut domain.0) {
-            inner.frees_at_once = true;
-        }
+        let inner = Arc::get_mut(&mut domain.0).expect("nobody else has it yet");
+        inner.flaw = Some(flaw);
+        inner.engine.readers.set_flaw(flaw);
         domain
     }
 
@@ -134,11 +130,11 @@ impl Domain {
     ///
     /// # Performance
     ///
-    /// A thread-local look-up, three stores and one fence: 5 to 8 ns. Every 128th call of a thread also tries to destroy what
-    /// others retired, which takes longer by as much as that is.
+    /// A thread-local look-up, four stores and one fence: 5 to 8 ns, the drop included. Where something waits for the guard, dropping it takes longer:
+    /// up to 32 retired values are destroyed then, a quarter of a microsecond or more each. Every 128th call of a thread also moves the collector's epoch
+    /// on, which takes as long as a look at each thread of the domain.
     pub fn pin(&self) -> Guard<'_> {
-        let Pinned { pin, record } = Inner::pin(&self.0);
-        Guard { pin, domain: &self.0, record }
+        Guard::new(&self.0)
     }
 
     /// Drives reclamation from the calling thread as far as the readers let it, and says how many retired values are left.
@@ -148,14 +144,15 @@ impl Domain {
     ///
     /// First it does what is due: in a domain without reclaimer, nobody else does.
     pub fn reclaim(&self) -> u64 {
-        if !self.0.is_pinned_here() {
-            self.0.engine.timers.run_due();
+        let engine = self.0.engine();
+        if !engine.is_pinned_here() {
+            engine.run_due();
         }
         let start = Instant::now();
         // With no reader pinned, what is left is in the hands of another thread that is just destroying it: it is waited for, but not forever, since
         // not every pin is on record.
-        let held_up = || !self.0.readers.look().is_empty() || start.elapsed() >= Self::HANDOVER;
-        self.0.tally().drain(|| self.pin().pin.flush(), held_up)
+        let held_up = || !engine.look().is_empty() || start.elapsed() >= Self::HANDOVER;
+        self.0.tally().drain(|| self.0.pass(), held_up)
     }
 
     /// How long [`Self::reclaim`] waits for values that another thread is destroying. Not at all in a model, where no time passes.
@@ -169,26 +166,25 @@ impl Domain {
     ///
     /// [`SynchronizeError::CallerPinned`] at once; [`SynchronizeError::Stalled`] after `within`, with the readers that are pinned.
     pub fn synchronize(&self, within: Duration) -> core::result::Result<(), SynchronizeError> {
-        if self.0.is_pinned_here() {
+        let engine = self.0.engine();
+        if engine.is_pinned_here() {
             return Err(SynchronizeError::CallerPinned);
         }
-        let deadline = Instant::now() + within;
+        // `None`: in another age of the world.
+        let deadline = Instant::now().checked_add(within);
         // A first look, so that the last one can tell who was pinned all the while.
-        self.0.readers.look();
-        let _turn = self.0.synchronizing.lock().unwrap_or_else(PoisonError::into_inner);
+        engine.look();
+        let _turn = engine.synchronizing.lock().unwrap_or_else(PoisonError::into_inner);
         let tally = self.0.tally();
         // Twice: a call that gave up may have left the phase before the current one unfinished.
         for _ in 0..2 {
             let phase = tally.turn();
             let mut backoff = Backoff::default();
             while tally.waiting_in(phase) > 0 {
-                if Instant::now() >= deadline {
-                    return Err(SynchronizeError::Stalled {
-                        waiting: tally.items_waiting(),
-                        readers: self.0.readers.look(),
-                    });
+                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                    return Err(SynchronizeError::Stalled { waiting: tally.items_waiting(), readers: engine.look() });
                 }
-                self.pin().pin.flush();
+                self.0.pass();
                 backoff.wait();
             }
         }
@@ -198,7 +194,7 @@ impl Domain {
     /// The threads that are pinned now.
     #[must_use]
     pub fn pinned_readers(&self) -> Vec<PinnedReader> {
-        self.0.readers.look()
+        self.0.engine().look()
     }
 
     /// What this domain has retired and destroyed so far.
@@ -211,19 +207,18 @@ impl Domain {
     ///
     /// No guard and no lock is held then. A timer keeps neither its task nor the domain; it is cancelled by dropping the task.
     pub(crate) fn schedule(&self, at: Instant, task: Weak<dyn Task>) {
-        self.0.engine.timers.add(at, task);
+        let _whole = Whole::begin();
+        self.0.engine().timers.add(at, task);
         self.wake();
     }
 
     /// Has the reclaimer look at what there is to do.
     pub(super) fn wake(&self) {
-        if self.0.reclaims {
-            self.0.engine.ring();
-        }
+        self.0.engine().ring();
     }
 
     pub(super) fn events(&self) -> &Events {
-        &self.0.engine.timers.events
+        &self.0.engine().timers.events
     }
 
     /// # Errors
@@ -252,34 +247,66 @@ impl Inner {
         self.id
     }
 
-    pub(super) fn collector(&self) -> &Collector {
-        &self.engine.collector
-    }
-
-    pub(super) const fn readers(&self) -> &Readers {
-        &self.readers
+    /// The engine of this process.
+    #[inline]
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        Engine::of_this_process(&self.engine)
     }
 
     fn tally(&self) -> &Arc<Tally> {
         &self.engine.tally
     }
 
+    /// Drives the epoch by as much as one call can, and destroys what may go.
+    fn pass(&self) {
+        let _whole = Whole::begin();
+        Engine::drive(|| self.bare_pin());
+        self.engine().destroy(Share::Idle, || self.bare_pin());
+    }
+
+    /// Helps what waits along, after a pin that it waited for. `record` is the thread's.
+    #[cold]
+    pub(super) fn lend_a_hand(&self, leave: Leave, record: &Record) {
+        let (share, whole) = match leave {
+            Leave::Replaced => (Share::Replacer, Some(Whole::begin())),
+            Leave::Grown => (Share::Reader, Some(Whole::begin())),
+            // It has packets to see to, and waits for no fork. What it leaves has been rung for.
+            Leave::Asked | Leave::Quiet => (Share::Reader, Whole::try_begin()),
+        };
+        let Some(_whole) = whole else { return };
+        let engine = self.engine();
+        if engine.destroy(share, || self.bare_pin()) == Destroyed::Share {
+            // There is more: whoever unpins next goes on, and so does this thread.
+            engine.ask();
+            record.ask_for_next();
+        }
+        if leave != Leave::Asked {
+            engine.ring();
+        }
+    }
+
+    /// Destroys a value although there may be readers: broken on purpose.
+    pub(super) fn free_at_once(&self, value: Box<dyn Send>) {
+        let ticket = self.tally().item_retired();
+        drop(value);
+        self.tally().item_destroyed(ticket, None);
+    }
+
     #[cfg(not(crossbeam_loom))]
-    const fn frees_at_once(&self) -> bool {
+    pub(super) const fn frees_at_once(&self) -> bool {
         cfg!(keyflip_free_at_once)
     }
 
     #[cfg(crossbeam_loom)]
-    const fn frees_at_once(&self) -> bool {
-        self.frees_at_once
+    pub(super) const fn frees_at_once(&self) -> bool {
+        matches!(self.flaw, Some(Flaw::FreesAtOnce))
     }
 }
 
 impl Tally {
     /// Repeats `pass` until nothing waits, or several passes in a row freed nothing and `held_up` says that it is no wonder.
     fn drain(&self, mut pass: impl FnMut(), held_up: impl Fn() -> bool) -> u64 {
-        /// A value is destroyed two epochs after it was retired; one pass advances the epoch by one at most, and one more may
-        /// be lost to a thread that registers or leaves just then.
+        /// A value may be in the hands of another thread for a moment.
         const PATIENCE: u32 = 4;
         let mut waiting = self.items_waiting();
         let mut idle = 0;
@@ -300,11 +327,20 @@ impl Tally {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.engine.stop();
-        // No guard of this domain is left but forgotten ones, which borrow its handles: what waits can go now. Only a handle of
-        // this call's own will do, since the thread-local ones may be gone already.
-        let handle = self.collector().register();
-        self.tally().drain(|| handle.pin().flush(), || true);
+        let engine = self.engine();
+        engine.bell.stop();
+        if cfg!(crossbeam_loom) {
+            // A model does not see what the counts of a standard `Arc` order; it sees the collector.
+            let handle = engine.collector.register();
+            let pass = || {
+                Engine::drive(|| handle.pin());
+                engine.destroy(Share::Idle, || handle.pin());
+            };
+            self.tally().drain(pass, || true);
+        }
+        // A reference to a value is bound to a guard, and a guard to a handle of the domain, and there is no handle any more. So nobody can see what
+        // waits, not even under a guard that was forgotten.
+        engine.destroy_all();
     }
 }
 
@@ -317,90 +353,6 @@ impl Default for Domain {
 impl fmt::Debug for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Domain").field("id", &self.0.id.0).field("stats", &self.stats()).finish()
-    }
-}
-
-impl Guard<'_> {
-    /// Lets go of what was loaded so far and pins afresh: for long batches, between packets.
-    ///
-    /// Has no effect while this thread holds a second guard of the domain.
-    pub fn repin(&mut self) {
-        self.pin.repin();
-        if let Some(record) = self.record() {
-            record.again();
-        }
-    }
-
-    /// The pin, if it is one of the domain `id` (invariant 1 of the module).
-    #[inline]
-    pub(super) fn of(&self, id: DomainId) -> Option<&crossbeam_epoch::Guard> {
-        (self.domain.id == id).then_some(&self.pin)
-    }
-
-    /// Tells the owner of the domain of an event.
-    pub(crate) fn raise(&self, event: Event) {
-        self.domain.engine.timers.events.raise(event, || {
-            if self.domain.reclaims {
-                self.domain.engine.ring();
-            }
-        });
-    }
-
-    /// Whether events of this kind are raised.
-    pub(crate) fn is_watched(&self, kind: EventKind) -> bool {
-        self.domain.engine.timers.events.is_watched(kind)
-    }
-
-    /// A small number that differs between the threads of a domain: which of several counters to use.
-    pub(crate) fn lane(&self) -> usize {
-        self.record().map_or(0, Record::lane)
-    }
-
-    #[inline]
-    fn record(&self) -> Option<&Record> {
-        // SAFETY: the domain's list holds a count of the record. It gives it up only when the domain is dropped, which this guard borrows, or when
-        // the record's thread has left with no guard noted in it, and this guard is noted until it drops.
-        self.record.map(|record| unsafe { record.as_ref() })
-    }
-
-    /// Drops `value` once every guard that is pinned now is gone.
-    ///
-    /// Its domain is this guard's. The caller made it unreachable under this guard (invariant 3).
-    pub(super) fn retire<T: Send + 'static>(&self, value: T) {
-        let tally = Arc::clone(self.domain.tally());
-        let ticket = tally.item_retired();
-        if self.domain.frees_at_once() {
-            // Broken on purpose, to show that a sanitizer or a model would see it.
-            drop(value);
-            tally.item_destroyed(ticket);
-            return;
-        }
-        let deferred = move || {
-            drop(value);
-            tally.item_destroyed(ticket);
-        };
-        // SAFETY: the closure may run on any thread, and only after this call's thread unpinned, perhaps never. It owns all it touches
-        // (`'static`), `T` is `Send`, and so is the tally. It borrows nothing.
-        unsafe { self.pin.defer_unchecked(deferred) };
-        self.pin.flush();
-        if self.domain.reclaims {
-            self.domain.engine.ring();
-        }
-    }
-}
-
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        // Before the pin goes: a look in between may miss a reader, and never blames one that is gone.
-        if let Some(record) = self.record() {
-            record.leave();
-        }
-    }
-}
-
-impl fmt::Debug for Guard<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard").field("domain", &self.domain.id.0).finish()
     }
 }
 

@@ -3,10 +3,12 @@
 //! 1. Raising an event neither waits nor allocates: the queue is bounded and lock-free. What does not fit is counted.
 //! 2. A handler is called where timers run: by the reclaimer, or in a domain without one by whoever drives it. So never on a thread that handles
 //!    packets, and with no guard and no lock held.
-//! 3. An event is in the queue before the reclaimer is rung for, and the reclaimer looks into the queue before it parks.
+//! 3. No fork finds the queue half changed. A handler is not waited for by a fork: it may want a lock that the thread holds which forks.
+//! 4. An event is in the queue before the reclaimer is rung for, and the reclaimer looks into the queue before it parks.
 
 use super::domain::Domain;
 use crate::event::{Event, EventKind};
+use crate::kernels::fork::Whole;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use core::fmt;
 use core::panic::AssertUnwindSafe;
@@ -53,6 +55,7 @@ impl Events {
         if !self.is_watched(event.kind()) {
             return;
         }
+        let _whole = Whole::begin();
         if self.queue.push(event).is_err() {
             // Relaxed: a counter.
             self.missed.fetch_add(1, Ordering::Relaxed);
@@ -62,12 +65,17 @@ impl Events {
         }
     }
 
+    fn next(&self) -> Option<Event> {
+        let _whole = Whole::begin();
+        self.queue.pop()
+    }
+
     /// Hands what waits to the handler. An event on which it panics is spent; the panic has been reported by its hook.
     pub(super) fn deliver(&self) {
         let Some(handler) = self.handler.get() else { return };
         // No more than were there when it began: a handler may raise events itself.
         for _ in 0..self.queue.len() {
-            let Some(event) = self.queue.pop() else { return };
+            let Some(event) = self.next() else { return };
             let _ = catch_unwind(AssertUnwindSafe(|| handler(event)));
         }
     }
@@ -87,6 +95,7 @@ impl Domain {
     /// context in there would keep the domain for ever.
     #[must_use]
     pub fn on_event(self, handler: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        let _whole = Whole::begin();
         let _ = self.events().handler.set(Box::new(handler));
         self
     }
@@ -101,7 +110,7 @@ impl Domain {
     /// The oldest event that nobody has taken yet. Up to 256 wait.
     #[must_use]
     pub fn next_event(&self) -> Option<Event> {
-        self.events().queue.pop()
+        self.events().next()
     }
 
     /// How many events were lost, since nobody had taken those before them.
@@ -202,5 +211,50 @@ mod tests {
             assert!(begun.elapsed() < LONG);
             std::thread::yield_now();
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_fork_finds_the_queue_half_changed() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let (domain, stop) = (Domain::without_reclaimer(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        domain.raise(event(1));
+                        let _ = domain.next_event();
+                    }
+                });
+            }
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                for _ in 0..200 {
+                    crate::kernels::fork::tests::in_child(|| {
+                        domain.raise(event(7));
+                        // What was put before a place that somebody had taken, and not filled, would never be seen.
+                        while domain.next_event().is_some_and(|event| number(&event) != 7) {}
+                    });
+                }
+            }));
+            stop.store(true, Ordering::Relaxed);
+            outcome.unwrap();
+        });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn events_are_delivered_in_a_child() {
+        let seen = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let told = std::sync::Arc::clone(&seen);
+        let tell = move |event: Event| _ = told.fetch_max(number(&event), std::sync::atomic::Ordering::SeqCst);
+        let domain = Domain::new().on_event(tell);
+        crate::kernels::fork::tests::in_child(|| {
+            domain.raise(event(7));
+            let begun = std::time::Instant::now();
+            while seen.load(std::sync::atomic::Ordering::SeqCst) != 7 {
+                assert!(begun.elapsed() < LONG);
+                std::thread::yield_now();
+            }
+        });
     }
 }

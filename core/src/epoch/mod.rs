@@ -10,25 +10,47 @@
 //!    domain pins that structure's collector. Every access compares the two (in release builds too) before it loads.
 //! 2. A value is reachable for readers exactly while a `Published` or `Slots` of its domain holds a pointer to it.
 //! 3. Whoever makes a value unreachable retires it, once, under a guard taken before it became unreachable.
-//! 4. Each retirement is flushed from the thread's bag into the domain's queue at once: an idle thread holds nothing.
-//! 5. Deferred code only drops values and counts; it touches no thread-local storage and takes no guard.
+//! 4. Each retirement is put on the domain's shelf at once, and its token flushed to the collector: an idle thread holds nothing.
+//! 5. Deferred code fires tokens and frees nodes of the shelf. It runs no code of a value, touches no thread-local storage and takes no guard.
+//!
+//! ```text
+//!   domain  guard  registry       what users hold
+//!   members                       a thread's membership, in its local storage
+//!   reclaimer                     a thread that does what is left
+//!   engine                        what the threads of one process share: the four below
+//!   shelf   timers  events        what waits, what is to be done in time, what is to be told
+//!   readers record                who is pinned
+//!   tally   latency               what was counted
+//!   published  slots              what readers load
+//! ```
 
 mod domain;
+mod engine;
 mod events;
+mod guard;
+mod latency;
+mod members;
 mod published;
 mod readers;
 mod reclaimer;
+mod record;
 mod registry;
+mod shelf;
 mod slots;
 mod tally;
 mod timers;
 
 pub(crate) use domain::DomainId;
-pub use domain::{Domain, Guard, SynchronizeError};
+#[cfg(crossbeam_loom)]
+pub use domain::Flaw;
+pub use domain::{Domain, SynchronizeError};
+pub use guard::Guard;
+pub use latency::LatencyHistogram;
 pub(crate) use published::Published;
 pub use readers::PinnedReader;
 pub use registry::Registry;
+pub(crate) use shelf::Bulk;
 pub(crate) use slots::{Single, Slot, Slots};
+pub use tally::DomainStats;
 pub(crate) use tally::Tally;
-pub use tally::{DomainStats, LatencyHistogram};
 pub(crate) use timers::Task;

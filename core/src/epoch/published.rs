@@ -1,6 +1,8 @@
 //! One value that many read and few replace.
 
-use super::domain::{Domain, DomainId, Guard};
+use super::domain::{Domain, DomainId};
+use super::guard::Guard;
+use super::shelf::Bulk;
 use crate::error::{Error, Result};
 use crate::primitive::atomic::Ordering;
 use crossbeam_epoch::{Atomic, Owned};
@@ -22,7 +24,7 @@ impl<T: Send + Sync + 'static> Published<T> {
     /// # Errors
     ///
     /// [`Error::ForeignGuard`] if the guard pins another domain.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn load<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g T> {
         let pin = guard.of(self.domain).ok_or(Error::ForeignGuard)?;
         // Acquire: pairs with the Release half of the swap in `replace`, so that the value is seen as its maker left it.
@@ -32,12 +34,12 @@ impl<T: Send + Sync + 'static> Published<T> {
         Ok(unsafe { shared.deref() })
     }
 
-    /// Publishes `value`, then retires the one before it: readers see the one or the other, never neither.
+    /// Publishes `value`, then retires the one before it, whose bulk is told: readers see the one or the other, never neither.
     ///
     /// # Errors
     ///
     /// [`Error::ForeignGuard`] if the guard pins another domain.
-    pub(crate) fn replace(&self, value: T, guard: &Guard<'_>) -> Result<()> {
+    pub(crate) fn replace(&self, value: T, bulk: Bulk, guard: &Guard<'_>) -> Result<()> {
         let pin = guard.of(self.domain).ok_or(Error::ForeignGuard)?;
         // AcqRel: Release pairs with the Acquire in `load`; Acquire pairs with the Release of the replacement before this one, whose
         // value is dropped here in the end.
@@ -45,7 +47,7 @@ impl<T: Send + Sync + 'static> Published<T> {
         // SAFETY: `old` came out of this structure, which alone pointed to it, so nobody else will take ownership (invariant 2). It is
         // dropped only after every reader that can see it has unpinned.
         let old = unsafe { old.into_owned() };
-        guard.retire(old.into_box());
+        guard.retire_replaced(old.into_box(), bulk);
         Ok(())
     }
 }
@@ -71,7 +73,7 @@ mod tests {
         let published = Published::new(&domain, Arc::clone(&value));
         let guard = domain.pin();
         let seen = published.load(&guard).unwrap();
-        published.replace(Arc::new(2), &guard).unwrap();
+        published.replace(Arc::new(2), Bulk::Small, &guard).unwrap();
         assert_eq!(domain.reclaim(), 1);
         assert_eq!((**seen, **published.load(&guard).unwrap()), (1, 2));
         assert_eq!(Arc::strong_count(&value), 2);
@@ -86,7 +88,7 @@ mod tests {
         let published = Published::new(&ours, 1u32);
         let guard = theirs.pin();
         assert_eq!(published.load(&guard), Err(Error::ForeignGuard));
-        assert_eq!(published.replace(2, &guard), Err(Error::ForeignGuard));
+        assert_eq!(published.replace(2, Bulk::Small, &guard), Err(Error::ForeignGuard));
         assert_eq!(*published.load(&ours.pin()).unwrap(), 1);
     }
 

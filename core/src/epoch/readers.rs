@@ -1,88 +1,28 @@
-//! The threads of a domain: how one becomes a member, and who is pinned.
+//! The readers of a domain: who is pinned, who of them may see a value, and when the last of those was gone.
 //!
-//! A thread registers itself when it first pins a domain, in thread-local storage keyed by the domain's id. Ids are never reused, so an entry of a
-//! domain long gone can never be taken for that of a new one; such entries are pruned when the thread registers with another domain.
+//! Each thread that pins has a record, which the domain can read: a sequence number that is odd while the thread is pinned. An odd number names a pin.
+//! Readers write their own record and no other.
 //!
-//! Each member has a record that the domain can read: a name, and a sequence number that is odd while the thread is pinned. Readers write their own
-//! record and no other, and read no clock; who looks at the records twice can tell who has been pinned in between.
+//! 1. A pin is noted before the fence that the collector's own pin makes; whoever retires a value has made it unreachable before a fence of his own, and
+//!    reads the records after it. So he sees every pin under which the value may have been loaded, or that it is over.
+//! 2. A pin that was seen can see what was retired then; a later one cannot. So a value may go when every pin that was seen at its retirement is over.
+//! 3. Records are never freed while the domain lives, and sequence numbers never start again: a record and a number name one pin for good.
+//!
+//! Readers read no clock and help nobody, unless they are *asked*:
+//!
+//! 4. Whoever retires a value asks all who are pinned just then, by writing the number of their pin into their record. A reader that finds its own number
+//!    there when its pin ends notes the time, and destroys what may go. It finds it in a line that it is about to write anyway.
+//! 5. A record remembers when the last few pins were over that were asked. A question may miss its pin: asked just when the reader looks the other way.
+//!    When that pin was over is not known then, and it counts as if it had held up nothing. So a wait is never taken for shorter than it was.
 
-use super::domain::{DomainId, Inner};
-use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
-use core::cell::RefCell;
+#[cfg(crossbeam_loom)]
+use super::domain::Flaw;
+use super::record::{Pin, Record};
+use crate::kernels::fork::this_thread;
+use crate::primitive::atomic::{Ordering, fence};
 use core::fmt;
-use core::ptr::NonNull;
-use crossbeam_epoch::LocalHandle;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::OnceLock;
 use std::time::Instant;
-
-/// What a domain knows of a member.
-pub(super) struct Record {
-    thread: String,
-    lane: usize,
-    /// Odd while pinned. Written by the member alone.
-    sequence: AtomicU64,
-    /// Guards the member holds. Written by the member alone.
-    depth: AtomicU64,
-    left: AtomicBool,
-    /// The last odd sequence number that a look saw, and when it first did. Nobody but `Readers::look` uses it.
-    seen: Mutex<Option<(u64, Instant)>>,
-}
-
-impl Record {
-    fn new(thread: String, lane: usize) -> Self {
-        Self {
-            thread,
-            lane,
-            sequence: AtomicU64::new(0),
-            depth: AtomicU64::new(0),
-            left: AtomicBool::new(false),
-            seen: Mutex::new(None),
-        }
-    }
-
-    pub(super) const fn lane(&self) -> usize {
-        self.lane
-    }
-
-    /// Notes one more guard.
-    #[inline]
-    pub(super) fn enter(&self) {
-        // Relaxed, in `leave` too: written by one thread; others read it to name a stall, and order nothing by it.
-        let depth = self.depth.load(Ordering::Relaxed);
-        self.depth.store(depth + 1, Ordering::Relaxed);
-        if depth == 0 {
-            self.step();
-        }
-    }
-
-    /// Notes one guard less.
-    #[inline]
-    pub(super) fn leave(&self) {
-        let depth = self.depth.load(Ordering::Relaxed);
-        self.depth.store(depth.wrapping_sub(1), Ordering::Relaxed);
-        if depth == 1 {
-            self.step();
-        }
-    }
-
-    /// Notes that the thread pinned afresh, if it did: with one guard only.
-    pub(super) fn again(&self) {
-        if self.depth.load(Ordering::Relaxed) == 1 {
-            self.step();
-            self.step();
-        }
-    }
-
-    #[inline]
-    fn step(&self) {
-        // Relaxed: as in `enter`.
-        self.sequence.store(self.sequence.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-    }
-
-    fn is_pinned(&self) -> bool {
-        self.sequence.load(Ordering::Relaxed) & 1 == 1
-    }
-}
 
 /// A thread that is pinned, as far as anybody looked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,136 +40,116 @@ impl fmt::Display for PinnedReader {
     }
 }
 
-/// The records of a domain's members.
-#[derive(Default)]
-pub(super) struct Readers(Mutex<Vec<Arc<Record>>>);
+/// The records of a domain: as many as threads were ever pinned in it at once, or nearly.
+pub(super) struct Readers {
+    epoch: Instant,
+    first: Chunk,
+    /// Broken on purpose, for a model that must fail.
+    #[cfg(crossbeam_loom)]
+    flaw: OnceLock<Flaw>,
+}
+
+/// Each twice as long as the one before.
+struct Chunk {
+    records: Box<[Record]>,
+    next: OnceLock<Box<Chunk>>,
+}
+
+/// In a model, just enough: it would not see how another chunk is published.
+const FIRST_CHUNK: usize = if cfg!(crossbeam_loom) { 3 } else { 8 };
+
+impl Chunk {
+    fn new(from: usize, len: usize, epoch: Instant) -> Self {
+        Self { records: (from..from + len).map(|lane| Record::new(lane, epoch)).collect(), next: OnceLock::new() }
+    }
+}
 
 impl Readers {
-    /// Makes the record of the calling thread.
-    fn enroll(&self) -> Arc<Record> {
-        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Acquire: pairs with the Release in `Member::drop`: a record is dropped only if its thread is gone and left no guard behind. Guards point
-        // to it.
-        records.retain(|record| !record.left.load(Ordering::Acquire) || record.is_pinned());
-        let taken: Vec<usize> = records.iter().map(|record| record.lane).collect();
-        let lane = (0..).find(|lane| !taken.contains(lane)).unwrap_or_default();
-        let thread = std::thread::current();
-        let name = thread.name().map_or_else(|| format!("{:?}", thread.id()), str::to_owned);
-        let record = Arc::new(Record::new(name, lane));
-        records.push(Arc::clone(&record));
-        record
+    /// `epoch` is when the clock of the domain began.
+    pub(super) fn new(epoch: Instant) -> Self {
+        Self {
+            epoch,
+            first: Chunk::new(0, FIRST_CHUNK, epoch),
+            #[cfg(crossbeam_loom)]
+            flaw: OnceLock::new(),
+        }
+    }
+
+    #[cfg(crossbeam_loom)]
+    pub(super) fn set_flaw(&self, flaw: Flaw) {
+        let _ = self.flaw.set(flaw);
+    }
+
+    #[cfg(crossbeam_loom)]
+    fn has(&self, flaw: Flaw) -> bool {
+        self.flaw.get() == Some(&flaw)
+    }
+
+    /// Makes a record the calling thread's.
+    pub(super) fn enroll(&self) -> &Record {
+        let thread = this_thread();
+        let (mut chunk, mut before) = (&self.first, 0);
+        loop {
+            if let Some(record) = chunk.records.iter().find(|record| record.take(thread)) {
+                return record;
+            }
+            before += chunk.records.len();
+            let next = || Box::new(Chunk::new(before, 2 * chunk.records.len(), self.epoch));
+            chunk = chunk.next.get_or_init(next);
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Record> {
+        let chunks = core::iter::successors(Some(&self.first), |chunk| chunk.next.get().map(|next| &**next));
+        chunks.flat_map(|chunk| chunk.records.iter())
+    }
+
+    /// The pins of now: all under which a value can be seen that was made unreachable before. They are asked to say when they are over.
+    pub(super) fn pins(&self) -> Vec<Pin> {
+        #[cfg(crossbeam_loom)]
+        if self.has(Flaw::ReadsPinsUnfenced) {
+            return self.iter().filter_map(Record::ask).collect();
+        }
+        // Pairs with the fence in the collector's pin (invariant 1).
+        fence(Ordering::SeqCst);
+        self.iter().filter_map(Record::ask).collect()
+    }
+
+    /// Asks all who are pinned to lend a hand when that is over.
+    pub(super) fn ask(&self) {
+        for record in self.iter() {
+            record.ask();
+        }
+    }
+
+    /// Whether a pin of this domain is over. All that was read under it is read then.
+    pub(super) fn is_over(&self, pin: &Pin) -> bool {
+        #[cfg(crossbeam_loom)]
+        if self.has(Flaw::TakesPinsForOver) {
+            return true;
+        }
+        self.record(pin.lane).is_none_or(|record| record.is_over(pin.number))
+    }
+
+    /// When the last of `pins` was over, as far as that is known.
+    pub(super) fn last_end(&self, pins: &[Pin]) -> Option<u64> {
+        pins.iter().filter_map(|pin| self.record(pin.lane)?.end_of(pin.number)).max()
+    }
+
+    pub(super) fn record(&self, lane: usize) -> Option<&Record> {
+        let (mut chunk, mut at) = (&self.first, lane);
+        while at >= chunk.records.len() {
+            at -= chunk.records.len();
+            chunk = chunk.next.get()?;
+        }
+        chunk.records.get(at)
     }
 
     /// Who is pinned, and since when at least.
-    pub(super) fn look(&self) -> Vec<PinnedReader> {
-        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let pinned = |record: &Arc<Record>| {
-            let sequence = record.sequence.load(Ordering::Relaxed);
-            let mut seen = record.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if sequence & 1 == 0 {
-                *seen = None;
-                return None;
-            }
-            let since = match *seen {
-                Some((then, since)) if then == sequence => since,
-                _ => now,
-            };
-            *seen = Some((sequence, since));
-            let gone = if record.left.load(Ordering::Relaxed) { " (exited, guard forgotten)" } else { "" };
-            Some(PinnedReader { thread: format!("{}{gone}", record.thread), since })
-        };
-        records.iter().filter_map(pinned).collect()
-    }
-}
-
-/// A thread's membership in a domain.
-struct Member {
-    id: DomainId,
-    handle: LocalHandle,
-    record: Arc<Record>,
-    domain: Weak<Inner>,
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        // Release: pairs with the Acquire in `enroll`, which must see a guard that is still held as such.
-        self.record.left.store(true, Ordering::Release);
-    }
-}
-
-thread_local! {
-    static MEMBERSHIPS: RefCell<Vec<Member>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A pin, and the record in which it is noted; `None` where the thread has no membership.
-pub(super) struct Pinned {
-    pub(super) pin: crossbeam_epoch::Guard,
-    pub(super) record: Option<NonNull<Record>>,
-}
-
-impl Inner {
-    /// Pins the calling thread, which becomes a member first if it is not.
-    #[inline]
-    pub(super) fn pin(this: &Arc<Self>) -> Pinned {
-        if cfg!(crossbeam_loom) {
-            // The threads of a model share one thread-local storage.
-            return this.pin_once();
-        }
-        MEMBERSHIPS.try_with(|list| this.pin_in(list, this)).unwrap_or_else(|_| this.pin_once())
-    }
-
-    /// Whether the calling thread holds a guard of this domain.
-    pub(super) fn is_pinned_here(&self) -> bool {
-        let pinned = |list: &RefCell<Vec<Member>>| {
-            let list = list.try_borrow().ok()?;
-            list.iter().find(|member| member.id == self.id()).map(|member| member.handle.is_pinned())
-        };
-        MEMBERSHIPS.try_with(pinned).ok().flatten().unwrap_or(false)
-    }
-
-    fn pin_in(&self, list: &RefCell<Vec<Member>>, this: &Arc<Self>) -> Pinned {
-        if let Ok(list) = list.try_borrow()
-            && let Some(member) = list.iter().find(|member| member.id == self.id())
-        {
-            return member.pin();
-        }
-        self.join_in(list, this)
-    }
-
-    #[cold]
-    fn join_in(&self, list: &RefCell<Vec<Member>>, this: &Arc<Self>) -> Pinned {
-        // Fails only inside a pin of this thread that runs deferred code, which takes no guard (invariant 5).
-        let Ok(mut list) = list.try_borrow_mut() else { return self.pin_once() };
-        list.retain(|member| member.domain.strong_count() > 0);
-        let member = Member {
-            id: self.id(),
-            handle: self.collector().register(),
-            record: self.readers().enroll(),
-            domain: Arc::downgrade(this),
-        };
-        let pinned = member.pin();
-        list.push(member);
-        pinned
-    }
-
-    /// Pins without a membership, for a thread whose thread-local storage is gone already. The pin keeps the collector's record of it alive, and
-    /// takes it along.
-    #[cold]
-    fn pin_once(&self) -> Pinned {
-        Pinned { pin: self.collector().register().pin(), record: None }
-    }
-}
-
-impl Member {
-    #[inline]
-    fn pin(&self) -> Pinned {
-        self.record.enter();
-        Pinned { pin: self.handle.pin(), record: Some(NonNull::from(&*self.record)) }
+    pub(super) fn look(&self, now: Instant) -> Vec<PinnedReader> {
+        self.iter().filter_map(|record| record.look(now)).collect()
     }
 }
 
 #[cfg(test)]
-pub(super) fn memberships() -> usize {
-    MEMBERSHIPS.with(|list| list.borrow().len())
-}
+mod tests;

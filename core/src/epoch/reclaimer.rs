@@ -1,26 +1,26 @@
 //! Reclamation that needs nobody's help: a thread that drives a domain's epoch while anything waits, and parks when nothing does.
 //!
+//! Most of the time it has nothing to do. Whoever retired something, or was asked under a pin, does the work as it unpins; the thread is for what is
+//! left then, and for timers.
+//!
 //! 1. A retirement counts what waits, and a timer is added, before it rings. The reclaimer announces that it parks before it looks whether anything
 //!    waits and when the next timer is due, and looks before it parks. So either it sees what there is, or the ring sees it parked, and wakes it.
-//! 2. It holds the collector and the tally, not the domain: it does not keep a domain alive. The domain tells it to stop.
-//! 3. A child process has no reclaimer, whatever the word says: each ring compares the process id, and a child starts one of its own.
+//! 2. It holds the engine, not the domain: it does not keep a domain alive. The domain tells it to stop.
+//! 3. A child process has an engine of its own, and so a bell of its own, that nobody has answered yet.
 
-use super::tally::Tally;
-use super::timers::Timers;
+use super::engine::{Destroyed, Engine, Share};
+use crate::kernels::fork::Whole;
+use crate::kernels::unmap_what_was_left;
 use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::primitive::yield_now;
 use core::time::Duration;
-use crossbeam_epoch::Collector;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::Instant;
 
-/// What a domain and its reclaimer share.
-pub(super) struct Engine {
-    pub(super) collector: Collector,
-    pub(super) tally: Arc<Tally>,
-    pub(super) timers: Timers,
-    /// `process id << 2 | state`.
-    bell: AtomicU64,
+/// By which a reclaimer is called.
+pub(super) struct Bell {
+    state: AtomicU64,
     thread: Mutex<Option<Thread>>,
 }
 
@@ -31,29 +31,41 @@ const AWAKE: u64 = 1;
 const PARKED: u64 = 2;
 /// It ends at its next look.
 const STOPPED: u64 = 3;
-const STATE: u64 = 3;
+
+impl Bell {
+    pub(super) fn new() -> Self {
+        Self { state: AtomicU64::new(ABSENT), thread: Mutex::new(None) }
+    }
+
+    /// Tells the reclaimer to end.
+    pub(super) fn stop(&self) {
+        let _whole = Whole::begin();
+        self.state.store(STOPPED, Ordering::SeqCst);
+        if let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner) {
+            thread.unpark();
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == STOPPED
+    }
+}
 
 impl Engine {
-    pub(super) fn new(collector: Collector, tally: Arc<Tally>) -> Self {
-        Self { collector, tally, timers: Timers::new(), bell: AtomicU64::new(ABSENT), thread: Mutex::new(None) }
-    }
-
-    /// Tries to move the epoch on, and destroys what may go.
-    fn pass(&self) {
-        self.collector.register().pin().flush();
-    }
-
     /// Sees to it that a reclaimer looks at what waits, and at the timers, as of now.
     pub(super) fn ring(self: &Arc<Self>) {
-        let here = u64::from(std::process::id()) << 2;
-        // SeqCst, with the reclaimer's: of "I park" and "something waits" at least one is seen by the other side (invariant 1).
-        let before = self.bell.swap(here | AWAKE, Ordering::SeqCst);
-        if before == here | AWAKE {
+        if !self.reclaims || self.tally.items_waiting() == 0 && self.next_timer().is_none() {
             return;
         }
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        // SeqCst, with the reclaimer's: of "I park" and "something waits" at least one is seen by the other side (invariant 1).
+        let before = self.bell.state.swap(AWAKE, Ordering::SeqCst);
+        if before == AWAKE {
+            return;
+        }
+        let _whole = Whole::begin();
+        let mut thread = self.bell.thread.lock().unwrap_or_else(PoisonError::into_inner);
         match &*thread {
-            Some(thread) if before == here | PARKED => thread.unpark(),
+            Some(thread) if before == PARKED => thread.unpark(),
             _ => *thread = self.start(),
         }
     }
@@ -65,54 +77,55 @@ impl Engine {
             Ok(handle) => Some(handle.thread().clone()),
             Err(_) => {
                 // No thread to be had: the next retirement tries again, and readers and `Domain::reclaim` do the work meanwhile.
-                self.bell.store(ABSENT, Ordering::SeqCst);
+                self.bell.state.store(ABSENT, Ordering::SeqCst);
                 None
             }
         }
     }
 
-    /// Tells the reclaimer to end.
-    pub(super) fn stop(&self) {
-        self.bell.fetch_or(STOPPED, Ordering::SeqCst);
-        if let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner) {
-            thread.unpark();
-        }
-    }
-
     fn run(&self) {
-        let awake = u64::from(std::process::id()) << 2 | AWAKE;
-        let parked = u64::from(std::process::id()) << 2 | PARKED;
+        let handle = self.collector.register();
         loop {
+            self.run_due();
             let mut backoff = Backoff::default();
-            self.timers.run_due();
-            while self.tally.items_waiting() > 0 && !self.is_stopped() {
-                let before = self.tally.items_waiting();
-                self.pass();
-                self.timers.run_due();
-                if self.tally.items_waiting() < before {
+            while self.tally.items_waiting() > 0 && !self.bell.is_stopped() {
+                let whole = Whole::begin();
+                Self::drive(|| handle.pin());
+                if self.destroy(Share::Idle, || handle.pin()) != Destroyed::Nothing {
                     backoff = Backoff::default();
                 } else {
+                    self.ask();
+                    drop(whole);
                     backoff.wait();
                 }
+                self.run_due();
             }
+            // Readers may have emptied slabs with the last that waited.
+            unmap_what_was_left();
             // SeqCst: as in `ring`.
-            if self.bell.compare_exchange(awake, parked, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            if self.bell.state.compare_exchange(AWAKE, PARKED, Ordering::SeqCst, Ordering::SeqCst).is_err() {
                 return;
             }
-            while self.tally.items_waiting() == 0 && self.bell.load(Ordering::SeqCst) == parked {
-                match self.timers.next().map(|at| at.saturating_duration_since(Instant::now())) {
+            while self.tally.items_waiting() == 0 && self.bell.state.load(Ordering::SeqCst) == PARKED {
+                match self.next_timer().map(|at| at.saturating_duration_since(Instant::now())) {
                     None => std::thread::park(),
                     Some(Duration::ZERO) => break,
                     Some(left) => std::thread::park_timeout(left),
                 }
             }
             // Whoever rang has set it already; else something waits that rang before, or a timer is due. Stopped, it stays so.
-            let _ = self.bell.compare_exchange(parked, awake, Ordering::SeqCst, Ordering::SeqCst);
+            let _ = self.bell.state.compare_exchange(PARKED, AWAKE, Ordering::SeqCst, Ordering::SeqCst);
         }
     }
 
-    fn is_stopped(&self) -> bool {
-        self.bell.load(Ordering::SeqCst) & STATE == STOPPED
+    fn next_timer(&self) -> Option<Instant> {
+        let _whole = Whole::begin();
+        self.timers.next()
+    }
+
+    /// Runs the tasks that are due.
+    pub(super) fn run_due(&self) {
+        self.timers.run_due();
     }
 }
 
@@ -123,16 +136,14 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    const YIELDS: u32 = 8;
     const SHORTEST: Duration = Duration::from_micros(20);
     const DOUBLINGS: u32 = 6;
 
     pub(super) fn wait(&mut self) {
-        if self.round < Self::YIELDS {
-            std::thread::yield_now();
-        } else {
-            std::thread::sleep(Self::SHORTEST * (1 << (self.round - Self::YIELDS).min(Self::DOUBLINGS)));
+        if cfg!(crossbeam_loom) {
+            return yield_now();
         }
+        std::thread::sleep(Self::SHORTEST * (1 << self.round.min(Self::DOUBLINGS)));
         self.round += 1;
     }
 }

@@ -6,11 +6,14 @@
 //!    its handle.
 //! 3. Slots lie in segments that are never moved or freed before the registry is: look-ups take no lock.
 
-use super::domain::{Domain, DomainId, Guard};
+use super::domain::{Domain, DomainId};
+use super::guard::Guard;
+use super::shelf::Bulk;
+use crate::kernels::fork::Locked;
 use crate::primitive::atomic::Ordering;
 use core::fmt;
 use crossbeam_epoch::{Atomic, Owned, Shared};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 /// Segment `n` has `FIRST_LEN << n` slots.
 const FIRST_LEN: usize = 64;
@@ -90,13 +93,17 @@ impl<T: Send + Sync + 'static> Registry<T> {
         }
     }
 
-    /// Takes a value in, and returns its handle; gives the value back if there is no room: for some sixteen million values there is.
+    /// Takes a value in, and returns its handle; gives the value back if there is no room. There is for some sixteen million values, but not while more
+    /// retired values wait for a stalled reader than the domain's backlog allows: what is removed waits, too.
     ///
     /// # Errors
     ///
     /// The value.
     pub fn insert(&self, value: T) -> Result<u64, T> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.handles.check_backlog().is_err() {
+            return Err(value);
+        }
+        let mut free = Locked::new(&self.free);
         let (index, generation) = match free.emptied.pop() {
             Some(emptied) => emptied,
             None => (free.fresh, 1),
@@ -132,7 +139,7 @@ impl<T: Send + Sync + 'static> Registry<T> {
         let Some(slot) = self.slot(index).filter(|_| kind == self.kind) else { return false };
         let guard = self.handles.pin();
         let Some(pin) = guard.of(self.domain) else { return false };
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = Locked::new(&self.free);
         // Relaxed: only insertion and removal change a slot, under the mutex that is held here.
         let shared = slot.load(Ordering::Relaxed, pin);
         // SAFETY: as in `get`.
@@ -147,7 +154,8 @@ impl<T: Send + Sync + 'static> Registry<T> {
         drop(free);
         // SAFETY: it was in the slot, which owned it; it was taken out under the mutex, so by this call alone.
         let entry = unsafe { shared.into_owned() };
-        guard.retire(entry.into_box());
+        // Large: the code that drops it may be anybody's.
+        guard.retire_replaced(entry.into_box(), Bulk::Large);
         true
     }
 
@@ -244,6 +252,31 @@ mod tests {
         assert!(handles.iter().all(|handle| registry.get(*handle, &registry.domain().pin()).is_some()));
         drop(registry);
         assert_eq!(Arc::strong_count(&value), 1);
+    }
+
+    #[test]
+    fn p09_what_is_removed_under_a_stalled_reader_is_bounded_by_the_backlog() {
+        const BACKLOG: u64 = 8;
+        let domain = Domain::with_backlog(BACKLOG);
+        let registry = Registry::new(&domain, 1);
+        let kept = registry.insert(0).unwrap();
+        let stalled = domain.pin();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let refused = (1..100).find_map(|value| {
+                    let handle = registry.insert(value);
+                    if let Ok(handle) = handle {
+                        assert!(registry.remove(handle));
+                    }
+                    handle.err()
+                });
+                assert!(refused.is_some() && domain.stats().items_waiting == BACKLOG + 1, "{refused:?}");
+                assert!(registry.remove(kept), "to let go is never refused");
+            });
+        });
+        drop(stalled);
+        domain.synchronize(core::time::Duration::from_secs(20)).unwrap();
+        assert!(registry.insert(1).is_ok());
     }
 
     proptest! {

@@ -6,7 +6,9 @@
 //! A slot owns one strong count of the `Arc` it holds. Two arrays may hold the same value (while one is copied to the other): each
 //! owns a count of its own, and the value goes with the last.
 
-use super::domain::{DomainId, Guard};
+use super::domain::DomainId;
+use super::guard::Guard;
+use super::shelf::Bulk;
 use crate::error::{Error, Result};
 use crate::primitive::atomic::Ordering;
 use core::marker::PhantomData;
@@ -71,7 +73,7 @@ impl<T: Send + Sync + 'static, A: Room<T>> Slots<T, A> {
     /// # Errors
     ///
     /// [`Error::ForeignGuard`] if the guard pins another domain; so in all calls here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn load<'g>(&'g self, at: usize, guard: &'g Guard<'_>) -> Result<Slot<'g, T>> {
         let pin = guard.of(self.domain).ok_or(Error::ForeignGuard)?;
         // Acquire: pairs with the Release half of `fill`, `replace` and of the store that made a copy of the slot.
@@ -100,12 +102,13 @@ impl<T: Send + Sync + 'static, A: Room<T>> Slots<T, A> {
         }
     }
 
-    /// Puts `value` in the place of `expected`, which is retired; hands it back if the slot is frozen or holds another value.
+    /// Puts `value` in the place of `expected`, which is of that bulk and retired; hands it back if the slot is frozen or holds another value.
     pub(crate) fn replace(
         &self,
         at: usize,
         expected: &T,
         value: Arc<T>,
+        bulk: Bulk,
         guard: &Guard<'_>,
     ) -> core::result::Result<(), Arc<T>> {
         let Some(pin) = guard.of(self.domain) else { return Err(value) };
@@ -117,7 +120,8 @@ impl<T: Send + Sync + 'static, A: Room<T>> Slots<T, A> {
             Ok(_) => {
                 // SAFETY: `old` was made by `Arc::into_raw` in `fill`, `replace` or `freeze`'s copy, and the slot owned one count, which is
                 // now ours, since the exchange took it out. It is dropped after the readers of now have unpinned.
-                guard.retire(unsafe { Arc::from_raw(old.as_raw()) });
+                let old = unsafe { Arc::from_raw(old.as_raw()) };
+                guard.retire_outgrown(Box::new(old), bulk);
                 Ok(())
             }
             // SAFETY: as in `fill`: never published.
@@ -141,6 +145,7 @@ impl<T: Send + Sync + 'static, A: Room<T>> Slots<T, A> {
         Ok(Some(unsafe { Arc::from_raw(shared.as_raw()) }))
     }
 
+    #[inline(always)]
     fn view<'g>(shared: Shared<'g, T>) -> Slot<'g, T> {
         let frozen = shared.tag() == FROZEN;
         // SAFETY: null or a value whose count the slot owned when it was loaded. It is released by `replace`, which retires it (invariant 3),
@@ -148,6 +153,7 @@ impl<T: Send + Sync + 'static, A: Room<T>> Slots<T, A> {
         Slot { value: unsafe { shared.with_tag(0).as_ref() }, frozen }
     }
 
+    #[inline(always)]
     fn slot(&self, at: usize) -> Result<&Atomic<T>> {
         // The length is a power of two, so the look-up cannot fail; the error keeps a panic off the data path.
         let slots = self.slots.as_ref();
@@ -196,7 +202,7 @@ mod tests {
         assert_eq!(slots.freeze(1, &guard).unwrap(), None);
         let seven = slots.load(0, &guard).unwrap();
         assert!(seven.frozen);
-        assert_eq!(slots.replace(0, seven.value.unwrap(), Arc::new(9), &guard), Err(Arc::new(9)));
+        assert_eq!(slots.replace(0, seven.value.unwrap(), Arc::new(9), Bulk::Small, &guard), Err(Arc::new(9)));
         assert_eq!(slots.fill(1, Arc::new(9), &guard), Err(Arc::new(9)));
     }
 
@@ -212,12 +218,25 @@ mod tests {
             to.fill(0, copy, &guard).unwrap();
             assert_eq!(Arc::strong_count(&a), 3);
             let seen = to.load(0, &guard).unwrap().value.unwrap();
-            to.replace(0, seen, Arc::clone(&b), &guard).unwrap();
+            to.replace(0, seen, Arc::clone(&b), Bulk::Small, &guard).unwrap();
             assert_eq!(*seen, 1);
         }
         assert_eq!(domain.reclaim(), 0);
         assert_eq!(Arc::strong_count(&a), 2);
         drop((from, to));
         assert_eq!((Arc::strong_count(&a), Arc::strong_count(&b)), (1, 1));
+    }
+
+    #[test]
+    fn slots_refuse_a_foreign_guard() {
+        let (ours, theirs) = (Domain::without_reclaimer(), Domain::without_reclaimer());
+        let slots = Slots::new(ours.id(), 1);
+        let (ours, theirs) = (ours.pin(), theirs.pin());
+        let seven = slots.fill(0, Arc::new(7u64), &ours).unwrap();
+        assert_eq!(slots.load(0, &theirs).unwrap_err(), Error::ForeignGuard);
+        assert_eq!(slots.fill(0, Arc::new(8), &theirs), Err(Arc::new(8)));
+        assert_eq!(slots.replace(0, seven, Arc::new(8), Bulk::Small, &theirs), Err(Arc::new(8)));
+        assert_eq!(slots.freeze(0, &theirs), Err(Error::ForeignGuard));
+        assert_eq!(slots.load(0, &ours).unwrap().value, Some(&7));
     }
 }

@@ -1,9 +1,10 @@
 //! What a domain has retired and what of it is gone.
 
 use super::events::Events;
+use super::latency::{Latencies, LatencyHistogram};
+use super::record::nanos_since;
 use crate::event::Event;
 use crate::primitive::atomic::{AtomicU64, AtomicUsize, Ordering};
-use core::time::Duration;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -15,24 +16,21 @@ use std::time::Instant;
 ///
 /// What waits is counted in two *phases*. A retirement counts in the phase of the moment; to wait for all that was retired before now is to turn the
 /// phase and wait until the one before is empty, whatever is retired meanwhile.
-#[derive(Debug)]
 pub(crate) struct Tally {
     waiting: [AtomicU64; 2],
     phase: AtomicUsize,
     keys_created: AtomicU64,
     keys_retired: AtomicU64,
     keys_wiped: AtomicU64,
-    latencies: [AtomicU64; LATENCIES],
+    latency: Latencies,
+    waited: Latencies,
     made: Instant,
     /// Where keys tell of themselves.
     events: OnceLock<Arc<Events>>,
 }
 
-/// Buckets of the latency histogram: bucket `b` holds what took less than 2^b microseconds and was too long for the one before.
-const LATENCIES: usize = 32;
-
 /// A retirement, to be reported as destroyed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ticket {
     /// When, in nanoseconds since the tally was made; the lowest bit is the phase.
     stamp: u64,
@@ -54,38 +52,11 @@ pub struct DomainStats {
     pub keys_wiped: u64,
     /// Values of any kind (keys, key rings, stream tables) that wait for readers to unpin.
     pub items_waiting: u64,
-    /// How long destroyed values waited.
+    /// How long destroyed values waited for reclamation: from the moment at which the last guard that was pinned when they were retired was gone (or
+    /// from the retirement, if that was later or the moment is not known) until they were destroyed.
     pub latency: LatencyHistogram,
-}
-
-/// How long retired values waited to be destroyed, in powers of two.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LatencyHistogram {
-    buckets: [u64; LATENCIES],
-}
-
-impl LatencyHistogram {
-    /// How many values were destroyed.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
-    }
-
-    /// A time within which `part` (0 to 1) of all values were destroyed: the upper bound of a bucket, so at most twice the truth.
-    #[must_use]
-    pub fn quantile(&self, part: f64) -> Duration {
-        #[expect(clippy::cast_precision_loss)] // A rank in a histogram of powers of two.
-        let rank = self.count() as f64 * part;
-        let mut seen = 0;
-        for (exponent, bucket) in self.buckets.iter().enumerate() {
-            seen += bucket;
-            #[expect(clippy::cast_precision_loss)] // As above.
-            if seen > 0 && seen as f64 >= rank {
-                return Duration::from_micros(1 << exponent);
-            }
-        }
-        Duration::ZERO
-    }
+    /// How long they waited in all, from the retirement: for readers too.
+    pub waited: LatencyHistogram,
 }
 
 impl Default for Tally {
@@ -96,7 +67,8 @@ impl Default for Tally {
             keys_created: AtomicU64::new(0),
             keys_retired: AtomicU64::new(0),
             keys_wiped: AtomicU64::new(0),
-            latencies: core::array::from_fn(|_| AtomicU64::new(0)),
+            latency: Latencies::default(),
+            waited: Latencies::default(),
             made: Instant::now(),
             events: OnceLock::new(),
         }
@@ -125,24 +97,24 @@ impl Tally {
         Ticket { stamp: self.now() & !1 | phase as u64 }
     }
 
-    pub(super) fn item_destroyed(&self, ticket: Ticket) {
-        let micros = self.now().saturating_sub(ticket.stamp) / 1000;
-        let bucket = (u64::BITS - micros.leading_zeros()) as usize;
-        if let Some(bucket) = self.latencies.get(bucket.min(LATENCIES - 1)) {
-            bucket.fetch_add(1, Ordering::Relaxed);
-        }
+    /// `blocked_until` is when the last guard was gone that was pinned at the retirement.
+    pub(super) fn item_destroyed(&self, ticket: Ticket, blocked_until: Option<u64>) {
+        let now = self.now();
+        self.waited.record(now.saturating_sub(ticket.stamp));
+        self.latency.record(now.saturating_sub(ticket.stamp.max(blocked_until.unwrap_or(0))));
         if let Some(waiting) = self.waiting.get(usize::from(ticket.stamp & 1 == 1)) {
             // Release: pairs with the Acquire in `waiting_in`.
             waiting.fetch_sub(1, Ordering::Release);
         }
     }
 
-    /// Nanoseconds since the tally was made. None pass in a model: each of its runs must take the same path again.
+    /// When its clock began.
+    pub(super) const fn made(&self) -> Instant {
+        self.made
+    }
+
     fn now(&self) -> u64 {
-        if cfg!(crossbeam_loom) {
-            return 0;
-        }
-        u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        nanos_since(self.made)
     }
 
     /// Values retired in a phase and not destroyed yet.
@@ -183,11 +155,8 @@ impl Tally {
             keys_retired: self.keys_retired.load(Ordering::Relaxed),
             keys_created: self.keys_created.load(Ordering::Relaxed),
             items_waiting: self.items_waiting(),
-            latency: LatencyHistogram {
-                buckets: core::array::from_fn(|at| {
-                    self.latencies.get(at).map_or(0, |bucket| bucket.load(Ordering::Relaxed))
-                }),
-            },
+            latency: self.latency.snapshot(),
+            waited: self.waited.snapshot(),
         }
     }
 }

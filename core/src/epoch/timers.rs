@@ -1,10 +1,12 @@
 //! Work for a time to come: what ends a grace when nobody calls.
 //!
 //! 1. A timer holds its task weakly. It keeps neither a context nor a domain; a task that is gone by then is passed over.
-//! 2. No lock is held while a task runs, and no guard by whoever runs it: a task may pin, retire, take a control mutex, and set timers.
+//! 2. No lock is held while a task runs, and no guard by whoever runs it: a task may pin, retire, take a control mutex, and set timers. No fork happens
+//!    meanwhile: a task that had begun in the parent would not be run in the child.
 //! 3. Timers of tasks that are gone take no more room than those of tasks that are not, but for a few.
 
 use super::events::Events;
+use crate::kernels::fork::Whole;
 use core::cmp::Ordering;
 use core::panic::AssertUnwindSafe;
 use std::collections::BinaryHeap;
@@ -16,7 +18,8 @@ use std::time::Instant;
 pub(crate) trait Task: Send + Sync {
     /// Called once for each timer, on the reclaimer's thread or in [`Domain::reclaim`](super::Domain::reclaim).
     ///
-    /// Others may have done the work meanwhile: it is to look before it acts. If it panics, the timer is spent, and nothing else is lost.
+    /// Others may have done the work meanwhile: it is to look before it acts. If it panics, the timer is spent, and nothing else is lost. It is to be
+    /// short: other timers wait for it, and so does a fork.
     fn run(&self);
 }
 
@@ -56,6 +59,13 @@ impl Timers {
         pending.heap.push(Timer { at, task });
     }
 
+    /// All of them, for a child's engine.
+    pub(super) fn take(&self) -> Self {
+        let mut before = self.lock();
+        let pending = Pending { heap: core::mem::take(&mut before.heap), prune_at: before.prune_at };
+        Self { pending: Mutex::new(pending), events: Arc::clone(&self.events) }
+    }
+
     /// When the next one is due.
     pub(super) fn next(&self) -> Option<Instant> {
         if self.events.is_due() {
@@ -67,6 +77,8 @@ impl Timers {
     /// Runs the tasks that are due at this moment. Those that they add have to wait for another call, however early they are due.
     pub(super) fn run_due(&self) {
         self.events.deliver();
+        // A task that a fork cut short would never be run in the child.
+        let _whole = Whole::begin();
         for task in self.take_due() {
             let Some(task) = task.upgrade() else { continue };
             // The task is dropped in there as well: it may be the last to hold its context. The panic has been reported by its hook; whatever the
@@ -120,7 +132,7 @@ mod tests {
     use crate::epoch::Domain;
     use core::time::Duration;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, mpsc};
+    use std::sync::mpsc;
     use std::thread::ThreadId;
 
     /// A task that tells who ran it, then does what it was given.

@@ -5,6 +5,7 @@ mod aes;
 mod choice;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod cpu;
+pub(crate) mod fork;
 #[cfg(target_arch = "x86_64")]
 mod gcm;
 #[cfg(all(test, target_arch = "x86_64", unix, not(miri)))]
@@ -22,14 +23,16 @@ pub use choice::{Kernels, KernelsUnavailable, UnknownKernels};
 pub(crate) use gcm::GcmKey;
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) use nowhere::{BLOCK, Engine, GcmKey, RoundKeys};
-pub(crate) use scrub::{on_scrubbed_stack, scrub_after_batch, scrub_after_derivation, scrub_after_packet, scrubbed};
+pub(crate) use scrub::{
+    on_scrubbed_stack, scrub_after_derivation, scrub_after_lanes, scrub_after_packet, scrub_at_length, scrubbed,
+};
 pub(crate) use sha1::{HmacJob, HmacKernels, Midstates};
 #[cfg(feature = "internals")]
 pub(crate) use sha1::{Kernel, TAG_LEN};
 #[cfg(crossbeam_loom)]
 pub(crate) use vault::FreeSlots;
 pub use vault::KeyMemory;
-pub(crate) use vault::Vaulted;
+pub(crate) use vault::{Vaulted, leaving_slabs, unmap_what_was_left};
 
 #[cfg(all(test, target_arch = "x86_64", not(miri)))]
 mod tests;

@@ -1,8 +1,9 @@
 //! Where secrets lie: slots in pages that are locked in memory and left out of core dumps, as far as the system lets us.
 //!
 //! 1. A slot has one owner, a [`Vaulted`], from when it is taken until that has wiped it and given it back. A free slot is all zeros.
-//! 2. Slots are taken under a mutex, by control operations alone. They are given back without it, and so by any thread.
-//! 3. Nobody calls the system under the mutex: it is held for some ten nanoseconds at a time.
+//! 2. Slots are taken under a mutex, by control operations alone. They are given back without it, and so by any thread. Who empties a slab takes it, to
+//!    unmap that; but a reader leaves that to others.
+//! 3. Nobody calls the system under the mutex: it is held for some ten nanoseconds at a time. No fork finds it held.
 //! 4. A slab, which is a mapping cut into slots of one length, is unmapped after it left its shelf and the last of its slots is given back. One that
 //!    becomes empty leaves, unless it is the only empty one of its shelf.
 //! 5. Where the system maps no pages, a slot is an allocation of its own on the ordinary heap, and counted as such.
@@ -14,6 +15,7 @@ mod slab;
 
 #[cfg(crossbeam_loom)]
 pub(crate) use free::FreeSlots;
+pub(crate) use shelves::{leaving_slabs, unmap_what_was_left};
 
 use crate::primitive::StaticU64;
 use crate::primitive::atomic::Ordering;
@@ -97,7 +99,7 @@ impl<T: ?Sized> Drop for Vaulted<T> {
         match &self.slab {
             Some(slab) => {
                 if slab.give_back(place) {
-                    shelves::clear();
+                    shelves::emptied();
                 }
             }
             None => {

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::wire::{Protocol, ROC_LEN, Shape};
 
 /// The shortest tag that a counter leaves enough of: the 80 bits of RFC 4771's modes 1 and 2.
-const SHORTEST_TAG: usize = 10;
+const SHORTEST_TAG: u8 = 10;
 
 /// The modes of RFC 4771 that leave packets unauthenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -14,7 +14,7 @@ use crate::wire::{MAX_PACKET_LEN, Plain, Protocol};
 ///
 /// Those of [`ready`](super::ready), counted.
 pub(crate) fn check(context: &Context, guard: &Guard<'_>, head: &[u8], len: usize, room: usize) -> Result<()> {
-    until_settled(|| check_once(context, guard, head, len, room))
+    until_settled!(check_once(context, guard, head, len, room))
         .inspect_err(|error| context.count_refusal(*error, guard, Protocol::Rtp, head))
 }
 
@@ -25,7 +25,10 @@ fn check_once(context: &Context, guard: &Guard<'_>, head: &[u8], len: usize, roo
     let context = context.route(guard, Protocol::Rtp, head)?;
     let mut packet = Plain::parse(Protocol::Rtp, head)?;
     let policy = context.policy();
-    let len = if policy.changes_headers { policy.plan_header(&mut packet, head, len)? } else { len };
+    let mut len = len;
+    if policy.changes_headers {
+        (packet.form, packet.head, len) = policy.plan_header(head, packet.head, len)?;
+    }
     let ring = context.ring(guard)?;
     if len + policy.shape(ring.shape(policy.spec, Protocol::Rtp), packet.seq).overhead() > room {
         return Err(Error::OutputTooSmall);

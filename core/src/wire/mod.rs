@@ -35,10 +35,10 @@ pub enum Protocol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) protocol: Protocol,
-    pub(crate) tag: usize,
-    pub(crate) mki: usize,
+    pub(crate) tag: u8,
+    pub(crate) mki: u8,
     /// 4 octets in a packet that carries its rollover counter, else 0.
-    pub(crate) roc: usize,
+    pub(crate) roc: u8,
     /// AEAD: the tag follows the body. Else it comes last.
     pub(crate) tag_first: bool,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Trailer {
 }
 
 /// Octets of a rollover counter in a packet (RFC 4771).
-pub(crate) const ROC_LEN: usize = 4;
+pub(crate) const ROC_LEN: u8 = 4;
 
 impl Shape {
     const fn word(self) -> usize {
@@ -65,17 +65,19 @@ impl Shape {
 
     /// How much longer protection makes a packet.
     pub(crate) const fn overhead(self) -> usize {
-        self.tag + self.word() + self.mki + self.roc
+        self.tag as usize + self.word() + self.mki as usize + self.roc as usize
     }
 
     /// The trailer of a body that ends at `body_end`.
+    #[inline(always)]
     pub(crate) const fn trailer(self, body_end: usize) -> Trailer {
-        let word = if self.tag_first { body_end + self.tag } else { body_end };
+        let (tag_len, mki_len) = (self.tag as usize, self.mki as usize);
+        let word = if self.tag_first { body_end + tag_len } else { body_end };
         let mki = word + self.word();
-        let roc = mki + self.mki;
-        let tag = if self.tag_first { body_end } else { roc + self.roc };
+        let (roc, roc_len) = (mki + mki_len, self.roc as usize);
+        let tag = if self.tag_first { body_end } else { roc + roc_len };
         let (word, mki) = (word..word + self.word(), mki..roc);
-        Trailer { tag: tag..tag + self.tag, word, mki, roc: roc..roc + self.roc }
+        Trailer { tag: tag..tag + tag_len, word, mki, roc: roc..roc + roc_len }
     }
 }
 
@@ -131,6 +133,7 @@ impl Plain {
     /// # Errors
     ///
     /// The header's, and [`Error::PacketTooLong`].
+    #[inline(always)]
     pub(crate) fn parse(protocol: Protocol, packet: &[u8]) -> Result<Self> {
         if packet.len() > MAX_PACKET_LEN {
             return Err(Error::PacketTooLong);
@@ -151,6 +154,7 @@ impl Protected {
     /// # Errors
     ///
     /// The header's; [`Error::PacketTooShort`] if the trailer does not fit behind it; [`Error::PacketTooLong`].
+    #[inline(always)]
     pub(crate) fn parse(shape: Shape, packet: &[u8]) -> Result<Self> {
         let body_end = packet.len().checked_sub(shape.overhead()).ok_or(Error::PacketTooShort)?;
         let trailer = shape.trailer(body_end);

@@ -2,10 +2,10 @@
 //!
 //! Whatever uses a key does so on a thread of its own, which is then parked for good: nothing that comes later covers what it left on its stack.
 
-use keyflip::{Domain, Error, Grace, MasterKey, Profile, Session};
+use keyflip::{Domain, Error, Grace, MasterKey, Profile, Session, SessionBuilder};
 use std::io::{BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
+use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
 /// What happens to the keys.
@@ -14,6 +14,8 @@ pub(crate) enum Scenario {
     Rekey,
     /// Rekeys alone: the grace ends since others need its place.
     RekeyTwice,
+    /// A reader that is pinned at the rekey wipes the keys as it unpins.
+    LastOut,
     Drop,
     FailedConstruction,
     Forgery,
@@ -21,8 +23,15 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    const ALL: [Self; 6] =
-        [Self::Rekey, Self::RekeyTwice, Self::Drop, Self::FailedConstruction, Self::Forgery, Self::Panic];
+    const ALL: [Self; 7] = [
+        Self::Rekey,
+        Self::RekeyTwice,
+        Self::LastOut,
+        Self::Drop,
+        Self::FailedConstruction,
+        Self::Forgery,
+        Self::Panic,
+    ];
 
     pub(crate) fn name(self) -> String {
         format!("{self:?}")
@@ -103,8 +112,24 @@ pub(crate) fn plain_packets() -> Vec<Packet> {
     let rtp = |seq, len| ([&[0x80, 96, 0, seq, 0, 0, 0, 9, 0, 0, 0, 0][..], &vec![0x5a; len]].concat(), false);
     let rtcp =
         |words: u8| ([&[0x80, 204, 0, words + 1, 0, 0, 0, 0][..], &vec![0x5a; usize::from(words) * 4]].concat(), true);
-    let all = [rtp(0, 11), rtp(1, 160), rtp(2, 1201), rtcp(2), rtcp(250)];
+    // One has an element of its header to be encrypted: a block of it, and what is left to the end of a word.
+    let mut extended = rtp(3, 160);
+    let element = [&[0xbe, 0xde, 0, 5, 0x1f][..], &[0x3c; 16], &[0; 3]].concat();
+    extended.0[0] |= 0x10;
+    extended.0.splice(12..12, element);
+    let all = [rtp(0, 11), rtp(1, 160), rtp(2, 1201), extended, rtcp(2), rtcp(250)];
     all.into_iter().map(|(octets, rtcp)| Packet { rtcp, octets }).collect()
+}
+
+/// Sessions of the profile, here and at the peer.
+pub(crate) fn builder(profile: Profile) -> SessionBuilder {
+    let builder = Session::builder(profile);
+    if encrypts_headers(profile) { builder.encrypted_header_extensions(&[1]) } else { builder }
+}
+
+/// Whether keys of the profile derive one for header extensions.
+pub(crate) fn encrypts_headers(profile: Profile) -> bool {
+    !profile.name().starts_with("NULL")
 }
 
 /// One profile's part of the process.
@@ -154,7 +179,7 @@ impl Subject {
             self.with_keys("build", move |keys| {
                 let [tx, rx] = <[MasterKey; 2]>::try_from(keys).unwrap().map(|key| key.with_mki(&[1]).unwrap());
                 // The second meets the first's MKI, when both are derived.
-                let error = Session::builder(profile).inbound(tx).inbound(rx).build(&domain).unwrap_err();
+                let error = builder(profile).inbound(tx).inbound(rx).build(&domain).unwrap_err();
                 assert_eq!(error, Error::DuplicateMki);
             });
             self.unmask([0, 1]);
@@ -162,7 +187,7 @@ impl Subject {
             self.with_keys("build of the wrong profile", move |keys| {
                 let other = if profile.key_len() == 32 { Profile::Aes128CmSha1_80 } else { Profile::AeadAes256Gcm };
                 for key in keys {
-                    let error = Session::builder(other).outbound(key).build(&domain).unwrap_err();
+                    let error = builder(other).outbound(key).build(&domain).unwrap_err();
                     assert_eq!(error, Error::WrongKeyAndSaltLength);
                 }
             });
@@ -170,7 +195,7 @@ impl Subject {
         }
         self.session = Some(self.with_keys("build", move |keys| {
             let [tx, rx] = keys.try_into().unwrap();
-            let builder = Session::builder(profile).outbound(tx).inbound(rx).grace(Grace::LAST);
+            let builder = builder(profile).outbound(tx).inbound(rx).grace(Grace::LAST);
             builder.build(&domain).unwrap()
         }));
         if !profile.is_authenticated() {
@@ -226,16 +251,40 @@ impl Subject {
                     session.inbound().rekey(rx).unwrap();
                 });
             }
-            _ => {
-                self.unmask([2, 3]);
-                self.with_keys("rekey", move |keys| {
-                    let [tx, rx] = keys.try_into().unwrap();
-                    session.outbound().rekey(tx).unwrap();
-                    session.inbound().rekey(rx).unwrap();
-                    session.inbound().end_grace().unwrap();
-                });
+            Scenario::LastOut => {
+                let domain = session.inbound().domain().clone();
+                let (pinned, replaced) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+                let reader = {
+                    let (pinned, replaced) = (Arc::clone(&pinned), Arc::clone(&replaced));
+                    let work = move || {
+                        let guard = domain.pin();
+                        pinned.wait();
+                        replaced.wait();
+                        let before = domain.stats();
+                        drop(guard);
+                        let after = domain.stats();
+                        assert_eq!(after.keys_wiped, before.keys_wiped + 2, "this thread has wiped both");
+                        assert_eq!(after.keys_wiped, after.keys_retired);
+                    };
+                    std::thread::spawn(move || on_its_own_thread("last out", work))
+                };
+                pinned.wait();
+                self.rekey(session);
+                replaced.wait();
+                reader.join().unwrap();
             }
+            _ => self.rekey(session),
         }
+    }
+
+    fn rekey(&mut self, session: Session) {
+        self.unmask([2, 3]);
+        self.with_keys("rekey", move |keys| {
+            let [tx, rx] = keys.try_into().unwrap();
+            session.outbound().rekey(tx).unwrap();
+            session.inbound().rekey(rx).unwrap();
+            session.inbound().end_grace().unwrap();
+        });
     }
 }
 
@@ -270,7 +319,8 @@ pub(crate) fn run() {
             line => subjects.push(Subject::read(line)),
         }
     }
-    let domain = Domain::new();
+    // The reclaimer might be first.
+    let domain = if scenario == Scenario::LastOut { Domain::without_reclaimer() } else { Domain::new() };
     subjects.iter_mut().for_each(|subject| subject.unmask([0, 1]));
     reached("given");
     subjects.iter_mut().for_each(Subject::take);

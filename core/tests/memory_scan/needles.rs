@@ -194,3 +194,13 @@ pub(crate) fn of(profile: Profile, material: &[u8], of: &str) -> Vec<Needle> {
     }
     list.needles
 }
+
+/// What there is beside, where elements of header extensions are encrypted (RFC 6904 4.3): AES-CM's, whatever encrypts the payload.
+#[allow(dead_code)] // One of the two searches asks.
+pub(crate) fn of_headers(profile: Profile, material: &[u8], of: &str) -> Vec<Needle> {
+    let mut list = List { of: format!("{profile} {of}"), needles: Vec::new() };
+    let (key, salt) = material.split_at(profile.key_len());
+    list.add("header schedule", &expand(&derive(key, salt, 6, key.len())), Lives::WithTheKey);
+    list.add("header salt", &derive(key, salt, 7, salt.len()), Lives::WithTheKey);
+    list.needles
+}

@@ -1,7 +1,8 @@
 //! Domains and guards: what outlives what, and who is named.
 
 use super::*;
-use crate::epoch::readers::memberships;
+use crate::epoch::Bulk;
+use crate::epoch::members::memberships;
 use crate::primitive::atomic::AtomicBool;
 use core::cell::RefCell;
 
@@ -53,8 +54,10 @@ fn nested_guards_count_as_one_until_the_last_goes() {
 fn the_last_owner_of_a_domain_destroys_what_waits() {
     let domain = Domain::without_reclaimer();
     let (value, gone) = flag();
-    // This thread stays registered, idle, while the domain goes.
+    // Forgotten, it holds up what waits, but not longer than the domain lives.
+    std::mem::forget(domain.pin());
     domain.pin().retire(value);
+    assert_eq!(domain.reclaim(), 1);
     let other = domain.clone();
     drop(domain);
     assert!(!gone.load(Ordering::Acquire));
@@ -226,4 +229,59 @@ fn a_domain_dropped_under_its_reclaimer_leaves_nothing() {
             std::thread::yield_now();
         }
     }
+}
+
+#[test]
+fn a_strangers_pin_holds_nothing_up() {
+    // Of the collector that every user of crossbeam-epoch in the process has in common.
+    let _stranger = crossbeam_epoch::pin();
+    let domain = Domain::without_reclaimer();
+    let (value, gone) = flag();
+    domain.pin().retire(value);
+    assert!(gone.load(Ordering::Acquire));
+    let (value, gone) = flag();
+    {
+        let other = Domain::without_reclaimer();
+        let _reader = other.pin();
+        domain.pin().retire(value);
+    }
+    assert!(gone.load(Ordering::Acquire));
+}
+
+#[test]
+fn a_forgotten_guard_of_a_living_thread_is_named() {
+    let domain = Domain::new();
+    let (forgotten, done) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+    std::thread::scope(|scope| {
+        let forgetful = || {
+            std::mem::forget(domain.pin());
+            forgotten.wait();
+            // Later guards come and go, and the first stays.
+            drop(domain.pin());
+            done.wait();
+        };
+        std::thread::Builder::new().name("forgetful".to_owned()).spawn_scoped(scope, forgetful).unwrap();
+        forgotten.wait();
+        domain.pin().retire(Box::new(0u64));
+        let stalled = domain.synchronize(Duration::from_millis(20)).unwrap_err().to_string();
+        done.wait();
+        assert!(stalled.contains("forgetful (for"), "{stalled}");
+    });
+}
+
+#[test]
+fn p01_a_pin_destroys_nothing() {
+    let domain = Domain::without_reclaimer();
+    let (value, gone) = flag();
+    // Retired while nobody is pinned that could be asked: it may go at once, and waits for somebody to look.
+    domain.0.engine().retire(Box::new(value), Bulk::Small, &domain.0.bare_pin());
+    // Ten times as many as it takes a thread to collect.
+    for _ in 0..1280 {
+        let guard = domain.pin();
+        assert!(!gone.load(Ordering::Acquire), "by a pin");
+        drop(guard);
+        assert!(!gone.load(Ordering::Acquire), "by a reader that was not asked");
+    }
+    assert_eq!(domain.reclaim(), 0);
+    assert!(gone.load(Ordering::Acquire));
 }

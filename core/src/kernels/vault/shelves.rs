@@ -1,11 +1,12 @@
 //! The slabs of the process, by the length of their slots.
 
 use super::slab::Slab;
-use crate::primitive::StaticU64;
+use crate::kernels::fork::Locked;
+use crate::primitive::StaticBool;
 use crate::primitive::atomic::Ordering;
+use core::cell::Cell;
 use core::ptr::NonNull;
-use core::time::Duration;
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex};
 
 /// Octets of a shelf's first slab. The next are as long as those before them together.
 const FIRST: usize = 16 * 1024;
@@ -22,29 +23,10 @@ pub(super) struct Shelf {
 
 static SHELVES: Mutex<Vec<Shelf>> = Mutex::new(Vec::new());
 
-/// Not 0 once somebody has waited in vain for the shelves.
-static IN_VAIN: StaticU64 = StaticU64::new(0);
-
-/// The shelves, for a moment. `None` in a process that was forked while a thread of its parent had them: nobody is there who could let go of them, and
-/// keys lie on the heap.
-pub(super) fn lock() -> Option<MutexGuard<'static, Vec<Shelf>>> {
-    const SPINS: u32 = 100;
-    const PAUSE: Duration = Duration::from_micros(100);
-    /// Some hundred thousand times as long as anybody has them (invariant 3).
-    const PAUSES: u32 = 5_000;
-    for round in 0..SPINS + PAUSES {
-        match SHELVES.try_lock() {
-            Ok(shelves) => return Some(shelves),
-            // Nothing is left half done by a panic: slabs come and go whole.
-            Err(TryLockError::Poisoned(shelves)) => return Some(shelves.into_inner()),
-            Err(TryLockError::WouldBlock) if round < SPINS => core::hint::spin_loop(),
-            // Relaxed: a hint, so that only the first key waits for long.
-            Err(TryLockError::WouldBlock) if IN_VAIN.load(Ordering::Relaxed) != 0 => return None,
-            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-        }
-    }
-    IN_VAIN.store(1, Ordering::Relaxed);
-    None
+/// The shelves, for a moment. No fork finds them taken.
+pub(super) fn lock() -> Locked<'static, Vec<Shelf>> {
+    // Nothing is left half done by a panic: slabs come and go whole.
+    Locked::new(&SHELVES)
 }
 
 impl Shelf {
@@ -66,7 +48,7 @@ impl Shelf {
 /// A slot of `slot_len` octets, all of them zero, and its slab. `None` if no pages are to be had.
 pub(super) fn slot(slot_len: usize) -> Option<(NonNull<u8>, Arc<Slab>)> {
     let octets = {
-        let mut shelves = lock()?;
+        let mut shelves = lock();
         match shelves.iter_mut().find(|shelf| shelf.slot_len == slot_len) {
             Some(shelf) => match shelf.take() {
                 Some(slot) => return Some(slot),
@@ -78,7 +60,7 @@ pub(super) fn slot(slot_len: usize) -> Option<(NonNull<u8>, Arc<Slab>)> {
     // Outside of the mutex. Others may find no slot meanwhile, and map a slab each.
     let slab = Arc::new(Slab::map(slot_len, octets)?);
     let place = slab.take()?;
-    put(&mut *lock()?, Arc::clone(&slab));
+    put(&mut lock(), Arc::clone(&slab));
     Some((place, slab))
 }
 
@@ -92,15 +74,47 @@ fn put(shelves: &mut Vec<Shelf>, slab: Arc<Slab>) {
     }
 }
 
+/// Says that a thread which must not wait has emptied a slab.
+static LEFT: StaticBool = StaticBool::new(false);
+
+std::thread_local! {
+    static LEAVES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does `work`, on a thread that waits for nobody meanwhile: slabs that it empties stay until [`unmap_what_was_left`].
+pub(crate) fn leaving_slabs<R>(work: impl FnOnce() -> R) -> R {
+    let before = LEAVES.replace(true);
+    let result = work();
+    LEAVES.set(before);
+    result
+}
+
+/// Unmaps what others had no time to.
+pub(crate) fn unmap_what_was_left() {
+    // Relaxed: a hint; the mutex orders what must be. Looked at first, since it is hardly ever set.
+    if LEFT.load(Ordering::Relaxed) && LEFT.swap(false, Ordering::Relaxed) {
+        clear();
+    }
+}
+
+/// A slab was emptied.
+pub(super) fn emptied() {
+    if LEAVES.get() {
+        LEFT.store(true, Ordering::Relaxed);
+    } else {
+        clear();
+    }
+}
+
 /// Unmaps the slabs that are empty, but the first of each shelf.
-pub(super) fn clear() {
+fn clear() {
     // One by one, each outside of the mutex.
     while surplus().is_some() {}
 }
 
 /// Takes an empty slab from its shelf, if there is another before it.
 fn surplus() -> Option<Arc<Slab>> {
-    lock()?.iter_mut().find_map(|shelf| {
+    lock().iter_mut().find_map(|shelf| {
         let empty = shelf.slabs.iter().enumerate().filter(|(_, slab)| slab.is_empty()).nth(1);
         let (number, _) = empty?;
         shelf.at = 0;
@@ -108,15 +122,14 @@ fn surplus() -> Option<Arc<Slab>> {
     })
 }
 
-/// Shows the slabs to `visit`; none of them where [`lock`] gives up.
+/// Shows the slabs to `visit`.
 pub(super) fn for_each(visit: impl FnMut(&Slab)) {
-    let Some(shelves) = lock() else { return };
-    shelves.iter().flat_map(|shelf| &shelf.slabs).map(|slab| &**slab).for_each(visit);
+    lock().iter().flat_map(|shelf| &shelf.slabs).map(|slab| &**slab).for_each(visit);
 }
 
 /// How long the slabs with slots of `slot_len` octets are.
 #[cfg(test)]
 pub(super) fn slabs(slot_len: usize) -> Vec<usize> {
     let of_len = |slab: &&Arc<Slab>| slab.slot_len() == slot_len;
-    lock().unwrap().iter().flat_map(|shelf| &shelf.slabs).filter(of_len).map(|slab| slab.octets()).collect()
+    lock().iter().flat_map(|shelf| &shelf.slabs).filter(of_len).map(|slab| slab.octets()).collect()
 }

@@ -3,7 +3,6 @@
 use super::*;
 use std::collections::BTreeSet;
 use std::thread;
-use std::time::{Duration, Instant};
 
 /// What a slot holds. It must be mapped still.
 fn octets(place: NonNull<u8>, len: usize) -> Vec<u8> {
@@ -183,32 +182,28 @@ fn what_the_pages_are_is_counted() {
     assert_eq!(count().used, 0);
 }
 
-/// In a process of its own: the others want the shelves, too.
 #[test]
-fn keys_lie_on_the_heap_where_nobody_lets_go_of_the_shelves() {
-    const UNDER_TEST: &str = "KEYFLIP_VAULT_CHILD";
-    if std::env::var_os(UNDER_TEST).is_none() {
-        let this = thread::current().name().unwrap().to_owned();
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        let output = child.args([&this, "--exact", "--nocapture"]).env(UNDER_TEST, "1").output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("@done"), "{said}");
-        return;
-    }
-    let timed = || {
-        let start = Instant::now();
-        (Vaulted::zeroed(LINE), start.elapsed())
-    };
-    let before = Vaulted::zeroed(LINE);
-    // As a fork leaves them, if a thread of the parent has them just then.
-    let taken = shelves::lock().unwrap();
-    let ((first, waited), (second, at_once)) = (timed(), timed());
-    assert!(waited >= Duration::from_millis(500) && at_once < Duration::from_millis(400), "{waited:?}, {at_once:?}");
-    assert!(first.slab.is_none() && second.slab.is_none());
-    let memory = KeyMemory::now();
-    assert_eq!((memory.used, memory.locked), (2 * LINE as u64, 0));
-    drop((before, first));
-    drop(taken);
-    assert!(timed().0.slab.is_some());
-    println!("@done");
+fn p01_who_must_not_wait_leaves_the_slabs_that_it_empties() {
+    const LEN: usize = 17 * LINE;
+    let make = || -> Vec<_> { (0..500).map(|_| Vaulted::zeroed(LEN)).collect() };
+    let all = make();
+    let slabs = shelves::slabs(LEN).len();
+    assert!(slabs > 1);
+    // Another thread has the shelves for good: who must not wait does not notice.
+    let (sender, receiver) = std::sync::mpsc::channel();
+    thread::scope(|scope| {
+        let taken = shelves::lock();
+        scope.spawn(move || {
+            leaving_slabs(|| drop(all));
+            sender.send(()).unwrap();
+        });
+        let outcome = receiver.recv_timeout(std::time::Duration::from_secs(10));
+        drop(taken);
+        outcome.unwrap();
+    });
+    // Others may unmap them at any time, but for one.
+    unmap_what_was_left();
+    assert_eq!(shelves::slabs(LEN).len(), 1);
+    drop(make());
+    assert_eq!(shelves::slabs(LEN).len(), 1, "who may wait unmaps what it empties");
 }

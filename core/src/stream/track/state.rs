@@ -1,6 +1,6 @@
 //! A track as it is taken out of one process and put into another.
 
-use super::{LEASE_BITS, Mark, Track};
+use super::{LEASE_BITS, LEFT, Mark, Track};
 use crate::id::KeyId;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::replay::{ListState, ReplayList};
@@ -20,7 +20,7 @@ impl Track {
         TrackState {
             mark: self.mark().opened().word(),
             // Relaxed, here and below: whoever used the track is gone (`Context::export`).
-            accepted: self.accepted.load(Ordering::Relaxed),
+            accepted: self.packets(),
             refused: self.refused.load(Ordering::Relaxed),
             list: self.replay.state(),
         }
@@ -29,12 +29,12 @@ impl Track {
     /// What is left of the lease that the track holds, and of which key it is.
     pub(crate) fn lease(&self) -> (KeyId, u64) {
         let lease = self.lease.load(Ordering::Relaxed);
-        (KeyId(lease >> LEASE_BITS), lease & ((1 << LEASE_BITS) - 1))
+        (KeyId(lease >> LEASE_BITS), lease & LEFT)
     }
 
     pub(in crate::stream) fn restored(state: &TrackState) -> Self {
         Self {
-            accepted: AtomicU64::new(state.accepted),
+            leased: AtomicU64::new(state.accepted),
             refused: AtomicU64::new(state.refused),
             replay: ReplayList::restored(&state.list),
             ..Self::new(Mark(state.mark).opened(), None)
