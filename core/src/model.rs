@@ -6,7 +6,7 @@ use crate::id::{KeyId, SpaceId};
 use crate::index::{Counter, Ssrc};
 use crate::policy::Windows;
 use crate::space::{Space, until_settled};
-use crate::stream::{Mark, NextSrtcp, Origin, Seat, Taken};
+use crate::stream::{Mark, NextSrtcp, Origin, Seat, Taken, Totals};
 use crate::wire::Protocol;
 use crate::{epoch, kernels, replay, stream, table};
 use std::sync::Arc;
@@ -177,7 +177,7 @@ impl Direction {
     }
 
     pub fn remove_stream(&self, ssrc: u32, guard: &Guard<'_>) -> Result<bool> {
-        self.0.remove(Ssrc(ssrc), guard)
+        self.0.remove(Ssrc(ssrc), &mut Totals::default(), guard)
     }
 }
 
