@@ -139,5 +139,89 @@ if is_wanted c- || [[ " ${wanted[*]:-}" == *" c"* ]]; then
     check c-unload unloaded
 fi
 
+# ---- libsrtp2's interface
+
+srtp=capi/libsrtp/tests
+stock_dir() { dirname "$(ldconfig -p | awk '/libsrtp2.so.1 /{print $NF; exit}')"; }
+
+srtp_headers() {
+    local standard compiler
+    printf '#include <srtp2/srtp.h>\nint main(void) { return srtp_init(); }\n' >"$scratch/srtp.c"
+    cp "$scratch/srtp.c" "$scratch/srtp.cpp"
+    for compiler in gcc clang; do
+        for standard in c99 c11 c17; do
+            $compiler -std=$standard -pedantic -Wall -Wextra -Werror -I"$prefix/include" -c "$scratch/srtp.c" -o /dev/null || return
+        done
+        $compiler -std=c11 -Wall -Wextra -Werror -I"$prefix/include" -c $srtp/c/layout.c -o /dev/null || return
+        # The stock header's layout is the one that is meant.
+        $compiler -std=c11 -Wall -Wextra -Werror -c $srtp/c/layout.c -o /dev/null || return
+    done
+    g++ -std=c++17 -pedantic -Wall -Wextra -Werror -I"$prefix/include" -c "$scratch/srtp.cpp" -o /dev/null || return
+    echo "C99, C11, C17 and C++17; sizes and offsets as in the stock header"
+}
+
+srtp_symbols() {
+    diff capi/libsrtp/exports.txt <(nm -D --defined-only "$prefix/lib/libsrtp2.so.1" | awk '{print $3}' | sort) || return
+    readelf -d "$prefix/lib/libsrtp2.so.1" | grep -q 'SONAME.*\[libsrtp2.so.1\]' || { echo "another soname"; return 1; }
+    echo "53 functions, and no other symbol"
+}
+
+# on_ours PROGRAM: runs it on our library, and makes sure of that.
+on_ours() {
+    LD_LIBRARY_PATH=$prefix/lib LD_DEBUG=libs LD_DEBUG_OUTPUT=$scratch/ld timeout 120 "$@" || return
+    grep -qh "calling init: $prefix/lib/libsrtp2.so.1" "$scratch"/ld.* || { echo "another library was mapped"; return 1; }
+    rm -f "$scratch"/ld.*
+}
+
+srtp_build() {
+    "$1" -std=c11 -O1 -g -Wall -Wextra -Werror -I"$prefix/include" "$srtp/c/$2.c" -o "$scratch/srtp-$2" -L"$prefix/lib" -lsrtp2 -pthread
+}
+
+# Every answer is the stock library's.
+srtp_answers() {
+    srtp_build "$1" answers || return
+    LD_LIBRARY_PATH="$(stock_dir)" "$scratch/srtp-answers" >"$scratch/stock" || return
+    on_ours "$scratch/srtp-answers" >"$scratch/ours" || return
+    [ "$(wc -l <"$scratch/stock")" -gt 300 ] || { echo "the stock library said too little"; return 1; }
+    diff "$scratch/stock" "$scratch/ours" || return
+    echo "$(wc -l <"$scratch/ours") answers, all as the stock library's"
+}
+
+srtp_threads() {
+    srtp_build "$1" threads || return
+    on_ours "$scratch/srtp-threads" || return
+    # The control: the stock library must fail at this.
+    if (LD_LIBRARY_PATH="$(stock_dir)" timeout 60 "$scratch/srtp-threads") >"$scratch/control" 2>&1; then
+        cat "$scratch/control"
+        echo "the stock library passed, too: the test shows nothing"
+        return 1
+    fi
+    echo "on the stock library it crashes, as it must"
+}
+
+srtp_static() {
+    gcc -std=c99 -Wall -Wextra -Werror -I"$prefix/include" $srtp/c/answers.c "$prefix/lib/libsrtp2.a" -lpthread -lm -ldl -o "$scratch/srtp-static" || return
+    ldd "$scratch/srtp-static" | grep srtp && return 1
+    LD_LIBRARY_PATH="$(stock_dir)" "$scratch/srtp-answers" >"$scratch/stock" || return
+    "$scratch/srtp-static" | diff "$scratch/stock" - || return
+    echo "the same answers"
+}
+
+if [ ${#wanted[@]} = 0 ] || [[ " ${wanted[*]} " =~ \ (libsrtp|pylibsrtp|gstreamer) ]]; then
+    echo "==== libsrtp2's interface"
+    install_packages gcc g++ clang libsrtp2-dev python3-venv python3-dev libffi-dev gstreamer1.0-tools \
+        gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+    capi/libsrtp/install.sh "$prefix" >"$scratch/install.log" 2>&1 || { cat "$scratch/install.log"; exit 1; }
+    check libsrtp-headers srtp_headers
+    check libsrtp-symbols srtp_symbols
+    for compiler in gcc clang; do
+        check "libsrtp-answers-$compiler" srtp_answers $compiler
+        check "libsrtp-threads-$compiler" srtp_threads $compiler
+    done
+    check libsrtp-static srtp_static
+    check pylibsrtp $srtp/pylibsrtp.sh "$prefix"
+    check gstreamer $srtp/gstreamer.sh "$prefix"
+fi
+
 echo "==== passed: ${passed[*]:-none}"
 [ ${#failed[@]} = 0 ] || { echo "==== FAILED: ${failed[*]}"; exit 1; }

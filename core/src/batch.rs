@@ -9,7 +9,8 @@
 //!    more, alone, when it is its turn to claim: those before it have claimed, and those after it have not.
 //! 3. A packet that verified claims only if it would be judged so once more: by its turn, others can have moved the estimate of its index, taken that,
 //!    or ended its stream's grace. Else it is judged alone, too. So each packet is answered as it would have been alone, reasons included.
-//! 4. What is scrubbed after a packet alone is scrubbed after each group.
+//! 4. What is scrubbed after a packet alone is scrubbed after each group: what computes tags, and what encrypts or decrypts, works in calls of its own. What
+//!    is kept of a group meanwhile holds no key but references, and tags, which are wiped.
 
 mod items;
 mod receive;
@@ -20,7 +21,6 @@ pub use items::{Outgoing, OutgoingAt, Received, ReceivedAt};
 use crate::crypto::many::AT_ONCE;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
-use crate::kernels::{scrub_after_batch, scrubbed};
 use core::ops::Range;
 use items::{Arena, Slices};
 
@@ -62,7 +62,7 @@ const GROUPS_PER_PIN: usize = 4;
 pub fn unprotect_batch(guard: &mut Guard<'_>, packets: &mut [Received<'_>]) {
     for (turn, group) in packets.chunks_mut(AT_ONCE).enumerate() {
         repin(guard, turn);
-        scrubbed(scrub_after_batch, || receive::group(guard, &mut Slices(group)));
+        receive::group(guard, &mut Slices(group));
     }
 }
 
@@ -76,7 +76,7 @@ pub fn unprotect_batch_in(guard: &mut Guard<'_>, arena: &mut [u8], packets: &mut
     check_apart(packets.iter().map(ReceivedAt::place))?;
     for (turn, group) in packets.chunks_mut(AT_ONCE).enumerate() {
         repin(guard, turn);
-        scrubbed(scrub_after_batch, || receive::group(guard, &mut Arena(arena, group)));
+        receive::group(guard, &mut Arena(arena, group));
     }
     Ok(())
 }
@@ -91,7 +91,7 @@ pub fn unprotect_batch_in(guard: &mut Guard<'_>, arena: &mut [u8], packets: &mut
 pub fn protect_batch(guard: &mut Guard<'_>, packets: &mut [Outgoing<'_>]) {
     for (turn, group) in packets.chunks_mut(AT_ONCE).enumerate() {
         repin(guard, turn);
-        scrubbed(scrub_after_batch, || send::group(guard, &mut Slices(group)));
+        send::group(guard, &mut Slices(group));
     }
 }
 
@@ -104,7 +104,7 @@ pub fn protect_batch_in(guard: &mut Guard<'_>, arena: &mut [u8], packets: &mut [
     check_apart(packets.iter().map(OutgoingAt::place))?;
     for (turn, group) in packets.chunks_mut(AT_ONCE).enumerate() {
         repin(guard, turn);
-        scrubbed(scrub_after_batch, || send::group(guard, &mut Arena(arena, group)));
+        send::group(guard, &mut Arena(arena, group));
     }
     Ok(())
 }

@@ -8,10 +8,12 @@
 
 mod direction;
 mod keying;
+mod moving;
 mod slots;
 mod streams;
 
 pub(crate) use direction::Direction;
+pub(crate) use moving::{DirectionState, KeyState, SlotState, SpaceState};
 
 use crate::counters::Refusals;
 use crate::epoch::{DomainId, Guard, Published, Single};
@@ -95,7 +97,10 @@ impl Context {
     fn route_by<'g>(&'g self, slots: &'g Slots, guard: &'g Guard<'_>, ssrc: Option<Ssrc>) -> Result<&'g Self> {
         match ssrc.map(|ssrc| slots.get(ssrc)) {
             Some(Some(slot)) => Ok(slot),
-            Some(None) if self.ring(guard)?.is_empty() => Err(Error::UnknownSsrc),
+            Some(None) if self.ring(guard)?.is_empty() => {
+                self.ring(guard)?.check_not_moved()?;
+                Err(Error::UnknownSsrc)
+            }
             // Too short to have an SSRC: refused by its length.
             Some(None) | None => Ok(self),
         }
@@ -109,7 +114,8 @@ impl Context {
     /// By how many octets protection makes a packet longer, at most.
     pub(crate) fn overhead(&self, guard: &Guard<'_>, protocol: Protocol) -> Result<usize> {
         let growth = if protocol == Protocol::Rtp { self.policy.header_growth() } else { 0 };
-        let mut most = self.ring(guard)?.shape(self.policy.spec, protocol).overhead() + growth;
+        let shape = self.policy.longest_shape(self.ring(guard)?.shape(self.policy.spec, protocol));
+        let mut most = shape.overhead() + growth;
         if let Some(slots) = self.slots.load(0, guard)?.value {
             for slot in slots.iter() {
                 most = most.max(slot.overhead(guard, protocol)?);

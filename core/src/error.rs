@@ -45,6 +45,12 @@ pub enum Error {
     /// The index lies left of the replay window, so that a replay could not be told from a late packet.
     #[error("packet index is left of the replay window")]
     TooOld,
+    /// The packet verified hop by hop, and no end-to-end key verifies its inner tag (RFC 8723).
+    #[error("inner authentication tag does not verify")]
+    InnerAuthenticationFailed,
+    /// The original header block (RFC 8723 4) has bits that must be 0, or fields that are not there.
+    #[error("original header block is malformed")]
+    BadHeaderBlock,
     /// The MKI names no key of the ring.
     #[error("MKI names no key of this context")]
     UnknownMki,
@@ -178,6 +184,28 @@ pub enum Error {
     /// A header extension that Cryptex has no form for (RFC 9335 5): it is of neither the one-byte form nor the two-byte form with application bits of 0.
     #[error("header extension is of a form that Cryptex cannot carry")]
     UnknownExtensionForm,
+    /// The layers of a double session (RFC 8723) are of one profile of AES-GCM with tags of 16 octets, without Cryptex; the inner one is without MKIs, and without anything
+    /// that is done to headers.
+    #[error("session cannot be a layer of double encryption")]
+    BadLayer,
+    /// A rollover counter in every 0th packet.
+    #[error("rollover counters are carried by every packet whose sequence number is a multiple of 1 to 65535")]
+    BadRocRate,
+    /// Packets of this profile cannot carry their rollover counter in this way: a tag of 32 bits has no room for it, an AEAD is always authenticated.
+    #[error("packets of this profile cannot carry their rollover counter so")]
+    NoRocMode,
+    /// The context was moved to another process, which goes on with it ([`moving`](crate::moving)).
+    #[error("context was moved elsewhere")]
+    Moved,
+    /// The session was not built as movable, so that the context's keys have not kept what they were derived from.
+    #[error("context was not built to be moved")]
+    NotMovable,
+    /// What was moved here is of another profile, or has other rules for what packets look like, than the session that is to go on with it.
+    #[error("moved context is of another profile, or has other rules for packets")]
+    MovedDiffers,
+    /// A payload type above 127.
+    #[error("payload type must be at most 127")]
+    BadPayloadType,
     /// A bound of 0 streams, or of more than 2^24.
     #[error("stream bound must be 1 to 2^24")]
     BadStreamBound,
@@ -202,15 +230,22 @@ impl Error {
     #[must_use]
     pub const fn fault(self) -> Fault {
         use Error::{
-            AuthenticationFailed, CsrcOverrun, ElementOverrun, ExtensionOverrun, HeaderInTheClear, KeyExpired, NoKey,
-            PacketTooLong, PacketTooShort, Replayed, SrtcpIndexExhausted, TooOld, UnencryptedSrtcp, UnknownMki,
-            UnknownSsrc, UnsupportedVersion,
+            AuthenticationFailed, BadHeaderBlock, CsrcOverrun, ElementOverrun, ExtensionOverrun, HeaderInTheClear,
+            InnerAuthenticationFailed, KeyExpired, NoKey, PacketTooLong, PacketTooShort, Replayed, SrtcpIndexExhausted,
+            TooOld, UnencryptedSrtcp, UnknownMki, UnknownSsrc, UnsupportedVersion,
         };
         match self {
             PacketTooShort | PacketTooLong | UnsupportedVersion | CsrcOverrun | ExtensionOverrun | ElementOverrun => {
                 Fault::Packet
             }
-            AuthenticationFailed | Replayed | TooOld | UnknownMki | UnencryptedSrtcp | HeaderInTheClear
+            AuthenticationFailed
+            | InnerAuthenticationFailed
+            | BadHeaderBlock
+            | Replayed
+            | TooOld
+            | UnknownMki
+            | UnencryptedSrtcp
+            | HeaderInTheClear
             | UnknownSsrc => Fault::Peer,
             NoKey | KeyExpired | SrtcpIndexExhausted => Fault::Key,
             _ => Fault::Caller,

@@ -3,11 +3,10 @@
 //! Each target has a key, a header and an index of its own; the payload is shared. It is encrypted from where it lies straight into each output. The
 //! packets are of one length, or of few, so their tags fill the lanes of vector registers.
 
-use crate::crypto::many::{AT_ONCE, TagJob, tags};
-use crate::crypto::tag::FullTag;
+use crate::crypto::many::{AT_ONCE, tags};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
-use crate::kernels::{scrub_after_batch, scrubbed};
+use crate::kernels::{scrub_after_packet, scrubbed};
 use crate::outbound::Outbound;
 use crate::protect::{Ready, ready};
 use crate::wire::{Protocol, rtp};
@@ -60,6 +59,7 @@ impl<'a> Target<'a> {
     }
 
     /// Takes the packet's index, and writes all of it but its tag; `None` if that is written, too.
+    #[inline(always)]
     fn encrypt<'g>(&mut self, guard: &'g Guard<'_>, payload: &[u8]) -> Result<Option<Ready<'g>>>
     where
         'a: 'g,
@@ -72,7 +72,7 @@ impl<'a> Target<'a> {
         let ready = ready(&self.outbound.0, guard, Protocol::Rtp, self.header, len, self.output.len())?;
         let mut sealed = false;
         if ready.is_cryptex() {
-            sealed = self.encrypt_cryptex(&ready, rest);
+            sealed = self.encrypt_cryptex(ready, rest);
         } else if let Some((header, body)) = self.output.split_at_mut_checked(self.header.len()) {
             header.copy_from_slice(self.header);
             let (body, room) = body.split_at_mut_checked(payload.len()).unwrap_or_default();
@@ -88,7 +88,7 @@ impl<'a> Target<'a> {
 
     /// Puts the packet together first: of its header, too, something is encrypted.
     #[cold]
-    fn encrypt_cryptex(&mut self, ready: &Ready<'_>, rest: &[u8]) -> bool {
+    fn encrypt_cryptex(&mut self, ready: Ready<'_>, rest: &[u8]) -> bool {
         let packet = self.header.iter().chain(self.prefix).chain(rest);
         for (to, from) in self.output.iter_mut().zip(packet) {
             *to = *from;
@@ -131,27 +131,30 @@ pub fn fanout(guard: &mut Guard<'_>, payload: &[u8], targets: &mut [Target<'_>])
         if turn > 0 && turn.is_multiple_of(GROUPS_PER_PIN) {
             guard.repin();
         }
-        scrubbed(scrub_after_batch, || protect_group(guard, payload, group));
+        protect_group(guard, payload, group);
     }
 }
 
 fn protect_group(guard: &Guard<'_>, payload: &[u8], targets: &mut [Target<'_>]) {
-    let mut encrypted: ArrayVec<(usize, Ready<'_>), AT_ONCE> = ArrayVec::new();
-    for (at, target) in targets.iter_mut().enumerate().take(AT_ONCE) {
-        match target.encrypt(guard, payload) {
-            Ok(Some(ready)) => encrypted.push((at, ready)),
-            Ok(None) => {}
-            Err(error) => target.result = Err(error),
+    let mut encrypted: ArrayVec<(u8, Ready<'_>), AT_ONCE> = ArrayVec::new();
+    scrubbed(scrub_after_packet, || {
+        for (at, target) in (0..).zip(targets.iter_mut().take(AT_ONCE)) {
+            match target.encrypt(guard, payload) {
+                Ok(Some(ready)) => encrypted.push((at, ready)),
+                Ok(None) => {}
+                Err(error) => target.result = Err(error),
+            }
         }
+    });
+    if encrypted.is_empty() {
+        return;
     }
-    let tags: ArrayVec<FullTag, AT_ONCE> = {
-        let output = |at: &usize| targets.get(*at).map_or(&[][..], |target| &*target.output);
-        let jobs: ArrayVec<TagJob<'_>, AT_ONCE> =
-            encrypted.iter().map(|(at, ready)| ready.tag_job(Protocol::Rtp, output(at))).collect();
-        tags(&jobs)
-    };
-    for ((at, ready), tag) in encrypted.iter().zip(&tags) {
-        if let Some(target) = targets.get_mut(*at) {
+    let tags = tags(encrypted.len(), |nth| {
+        let (at, ready) = encrypted.get(nth)?;
+        Some(ready.tag_job(targets.get(usize::from(*at))?.output))
+    });
+    for (nth, (at, ready)) in encrypted.iter().enumerate() {
+        if let (Some(target), Some(tag)) = (targets.get_mut(usize::from(*at)), tags.get(nth)) {
             tag.write(ready.split(target.output).1);
             target.result = Ok(ready.len());
         }

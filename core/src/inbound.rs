@@ -9,11 +9,13 @@ use crate::id::{ContextId, KeyId};
 use crate::index::{Roc, Ssrc};
 use crate::info::{self, ContextStats, KeyInfo, StreamInfo};
 use crate::keys::{KeyLifetime, Rekeyed};
+use crate::moving::{self, SealingKey};
 use crate::policy::{RocOnRekey, StreamOptions};
 use crate::secret::MasterKey;
 use crate::unprotect::{authenticate, unprotect};
 use crate::wire::Protocol;
 use core::fmt;
+use core::time::Duration;
 use std::sync::Arc;
 
 /// Unprotects what a peer sends: its keys, its streams, and what was accepted of them.
@@ -195,6 +197,19 @@ impl Inbound {
         self.0.end_grace(None)
     }
 
+    /// Stops this direction, and seals all that it knows for another process, which goes on with it ([`moving`](crate::moving)).
+    ///
+    /// Packets that threads are at work on are finished, and what they claimed is in the blob. Later calls, of this handle and its clones, answer
+    /// [`Error::Moved`](crate::Error::Moved). The keys are wiped here. Control operations of other threads wait for the outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`moving::Error::Context`](crate::moving::Error::Context), [`moving::Error::NoRandomness`](crate::moving::Error::NoRandomness); [`moving::Error::Readers`](crate::moving::Error::Readers)
+    /// if some reader is pinned for longer than `within`, or the caller is.
+    pub fn export(&self, key: &SealingKey, within: Duration) -> core::result::Result<Vec<u8>, moving::Error> {
+        moving::export(&self.0, key, within)
+    }
+
     /// The keys in use, the current one first.
     #[must_use]
     pub fn keys(&self) -> Vec<KeyInfo> {
@@ -269,7 +284,8 @@ impl Inbound {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`](crate::Error::NoSuchStream) if there is neither stream nor floor.
+    /// [`Error::NoSuchStream`](crate::Error::NoSuchStream) if there is neither stream nor floor;
+    /// [`Error::TooManyRetired`](crate::Error::TooManyRetired).
     pub fn forget_stream(&self, ssrc: impl Into<Ssrc>) -> Result<()> {
         self.0.forget_stream(ssrc.into())
     }

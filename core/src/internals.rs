@@ -4,11 +4,11 @@ mod hmac_sha1;
 
 pub use hmac_sha1::{HmacJobs, HmacKernel, HmacKey};
 
+use crate::crypto::Frame;
 use crate::crypto::aes::Aes;
 use crate::crypto::gcm::AesGcm;
-use crate::crypto::{Frame, Suffix};
 use crate::error::{Error, Result};
-use crate::index::Ssrc;
+use crate::index::{PacketIndex, Ssrc};
 use crate::kernels::Engine;
 use cipher::inout::InOutBuf;
 use core::fmt;
@@ -93,13 +93,6 @@ impl Gcm {
     }
 
     fn frame(ssrc: u32, index: u64, head: usize) -> Frame {
-        Frame {
-            ssrc: Ssrc(ssrc),
-            index,
-            head,
-            encrypted: true,
-            form: crate::wire::HeaderForm::Clear,
-            suffix: Suffix::Roc([0; 4]),
-        }
+        Frame::srtp(Ssrc(ssrc), PacketIndex::from_estimate(index), head, true)
     }
 }

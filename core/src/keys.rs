@@ -6,7 +6,7 @@
 mod history;
 mod ring;
 
-pub(crate) use history::History;
+pub(crate) use history::{History, HistoryState};
 pub use ring::KeyRole;
 pub(crate) use ring::{Held, KeyRing, Usable};
 
@@ -156,6 +156,18 @@ impl Budget {
         self.left.load(Ordering::Relaxed)
     }
 
+    /// Whether the owner was told that few are left.
+    pub(crate) fn was_told(&self) -> bool {
+        // Relaxed: as in `take`.
+        self.told.load(Ordering::Relaxed)
+    }
+
+    /// Never more than it has.
+    fn resume(&mut self, left: u64, told: bool) {
+        let left = left.min(self.left());
+        *self = Self { left: AtomicU64::new(left), soft: self.soft, told: AtomicBool::new(told) };
+    }
+
     /// # Errors
     ///
     /// [`Error::KeyExpired`] when nothing is left.
@@ -171,6 +183,8 @@ pub(crate) struct SessionKeys {
     srtcp_budget: Budget,
     id: KeyId,
     mki: Box<[u8]>,
+    /// What the key was derived from, if the context may be moved.
+    master: Option<MasterKey>,
     /// Where elements of header extensions are encrypted.
     header: Option<Box<HeaderCipher>>,
     /// Counted as retired already.
@@ -215,6 +229,7 @@ impl SessionKeys {
             srtcp_budget: Budget::new(limits.hard.srtcp_packets, limits.soft.srtcp_packets),
             id,
             mki: master.mki().into(),
+            master: None,
             header: header.map(Box::new),
             retired: AtomicBool::new(false),
             counted: Counted { tally: Arc::clone(tally), context, key: id },
@@ -223,6 +238,22 @@ impl SessionKeys {
         let filled = Arc::get_mut(&mut keys).ok_or(Error::NoKey)?;
         filled.suites.derive(key, salt, spec)?;
         Ok(keys)
+    }
+
+    /// Keeps what the key was derived from, as long as the key.
+    pub(crate) fn keep_master(&mut self, master: &MasterKey, spec: Spec) {
+        self.master = Some(master.duplicate_split(spec.key_len));
+    }
+
+    pub(crate) const fn master(&self) -> Option<&MasterKey> {
+        self.master.as_ref()
+    }
+
+    /// Goes on with a lifetime that began elsewhere: so many packets are left of it, and of which protocols the owner was told that few are.
+    pub(crate) fn resume(&mut self, left: KeyLifetime, told: [bool; 2]) {
+        let [srtp_told, srtcp_told] = told;
+        self.srtp_budget.resume(left.srtp_packets, srtp_told);
+        self.srtcp_budget.resume(left.srtcp_packets, srtcp_told);
     }
 
     pub(crate) const fn id(&self) -> KeyId {

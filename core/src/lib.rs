@@ -1,4 +1,4 @@
-//! SRTP and SRTCP (RFC 3711, 6188, 7714; headers by RFC 6904, 9335) for servers that renew keys while packets fly.
+//! SRTP and SRTCP (RFC 3711, 4771, 6188, 7714, 8723; headers by RFC 6904, 9335) for servers that renew keys while packets fly.
 //!
 //! A [`Session`] has two directions, [`Inbound`] and [`Outbound`], each a cryptographic context: a key ring, streams, a policy. Any number of
 //! threads use one at once, without a lock. A rekey swaps one pointer; the keys it replaces are wiped from memory once no reader
@@ -39,10 +39,11 @@
 //!   model  internals                             what model checking sees, what benches of kernels see: each built for it alone
 //!   facades/ (metrics tracing)                   what owners see, as others collect it
 //!   keying/ (dtls sdes)                          where keys come from
+//!   double/                                      two layers of protection
 //!   parallel  batch  fanout                      many packets at a time
 //!   ssrc_keys                                    keys of one SSRC, beside a session's
 //!   session  held  inbound  outbound  info       what users hold
-//!   protect  unprotect                           the two paths
+//!   protect  unprotect  moving/                  the two paths; and a context on its way to another process
 //!   context/ (direction keying slots streams)    one direction: keys, streams, policy
 //!   space                                        SSRC -> stream, in the index space of some keys
 //!   table                                        the same, lock-free
@@ -80,6 +81,7 @@ mod classify;
 mod context;
 mod counters;
 mod crypto;
+pub mod double;
 #[allow(unsafe_code)]
 mod epoch;
 mod error;
@@ -102,6 +104,7 @@ mod keys;
 #[cfg(crossbeam_loom)]
 #[doc(hidden)]
 pub mod model;
+pub mod moving;
 mod outbound;
 #[cfg(feature = "rayon")]
 mod parallel;
@@ -141,7 +144,7 @@ pub use keys::{KeyLifetime, KeyRole, MAX_KEYS, Rekeyed};
 pub use outbound::Outbound;
 #[cfg(feature = "rayon")]
 pub use parallel::{par_fanout, par_protect_batch, par_unprotect_batch};
-pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption, StreamOptions};
+pub use policy::{Grace, NewStreams, RocOnRekey, SrtcpEncryption, StreamOptions, UnauthenticatedRoc};
 pub use secret::{MAX_MKI_LEN, MasterKey};
 pub use session::{Session, SessionBuilder};
 pub use ssrc_keys::SsrcKeys;

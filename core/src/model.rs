@@ -140,7 +140,7 @@ impl Direction {
 
     /// Claims an SRTP index, in the stream that is there or in a new one.
     pub fn claim(&self, ssrc: u32, index: u64, guard: &Guard<'_>) -> Result<()> {
-        until_settled(|| {
+        until_settled!({
             let seat = self.0.seat(Ssrc(ssrc), guard)?;
             let mark = seat.mark(Protocol::Rtp);
             seat.peek(Protocol::Rtp, index, mark)?;
@@ -156,7 +156,7 @@ impl Direction {
     /// cycle that is `kept`, or afresh, decides. Unless it does so `once`, it is broken on purpose.
     pub fn probe(&self, seq: u16, cycle: u32, kept: u64, once: bool, guard: &Guard<'_>) -> Result<()> {
         let ssrc = 1;
-        until_settled(|| {
+        until_settled!({
             let seat = self.0.seat(Ssrc(ssrc), guard)?;
             let mark = seat.mark(Protocol::Rtp);
             let decides = mark.is_undecided();

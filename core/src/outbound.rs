@@ -9,11 +9,13 @@ use crate::id::{ContextId, KeyId};
 use crate::index::{Roc, Ssrc};
 use crate::info::{self, ContextStats, KeyInfo, StreamInfo};
 use crate::keys::{KeyLifetime, Rekeyed};
+use crate::moving::{self, SealingKey};
 use crate::policy::{RocOnRekey, StreamOptions};
 use crate::protect::protect;
 use crate::secret::MasterKey;
 use crate::wire::Protocol;
 use core::fmt;
+use core::time::Duration;
 use std::sync::Arc;
 
 /// Protects what is sent to a peer: its key, its streams, and what was sent of them.
@@ -197,6 +199,19 @@ impl Outbound {
         self.0.retire_key(None, key)
     }
 
+    /// Stops this direction, and seals all that it knows for another process, which goes on with it ([`moving`](crate::moving)).
+    ///
+    /// Packets that threads are at work on are finished, and leave under indices that nobody sends again. Later calls, of this handle and its clones, answer
+    /// [`Error::Moved`]. The keys are wiped here. Control operations of other threads wait for the outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`moving::Error::Context`](crate::moving::Error::Context), [`moving::Error::NoRandomness`](crate::moving::Error::NoRandomness); [`moving::Error::Readers`](crate::moving::Error::Readers)
+    /// if some reader is pinned for longer than `within`, or the caller is.
+    pub fn export(&self, key: &SealingKey, within: Duration) -> core::result::Result<Vec<u8>, moving::Error> {
+        moving::export(&self.0, key, within)
+    }
+
     /// The keys in use, the current one first. A staged key is not among them.
     #[must_use]
     pub fn keys(&self) -> Vec<KeyInfo> {
@@ -272,7 +287,8 @@ impl Outbound {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`] if there is neither stream nor floor.
+    /// [`Error::NoSuchStream`] if there is neither stream nor floor;
+    /// [`Error::TooManyRetired`].
     pub fn forget_stream(&self, ssrc: impl Into<Ssrc>) -> Result<()> {
         self.0.forget_stream(ssrc.into())
     }

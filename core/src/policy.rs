@@ -1,8 +1,13 @@
 //! What a context is told when it is made, and keeps to.
 
 mod headers;
+mod roc;
+mod state;
 mod stream;
 
+pub(crate) use roc::RocInPackets;
+pub use roc::UnauthenticatedRoc;
+pub(crate) use state::{NUMBERS, PolicyState};
 pub use stream::StreamOptions;
 
 use crate::crypto::profile::{CipherKind, Profile, Spec};
@@ -147,6 +152,10 @@ pub(crate) struct Policy {
     /// Elements of header extensions that are encrypted.
     pub(crate) elements: Selected,
     pub(crate) cryptex: Cryptex,
+    /// Which SRTP packets carry their rollover counter.
+    pub(crate) roc: RocInPackets,
+    /// Keys keep what they were derived from, so that the context can be moved.
+    pub(crate) movable: bool,
 }
 
 impl Policy {
@@ -167,13 +176,15 @@ impl Policy {
             changes_headers: false,
             elements: Selected::NONE,
             cryptex: Cryptex::Off,
+            roc: RocInPackets::OFF,
+            movable: false,
         }
     }
 
     /// # Errors
     ///
     /// [`Error::BadReplayWindow`], [`Error::BadStreamBound`], [`Error::BadKeyLifetime`], [`Error::CannotProbe`]; [`Error::BadExtensionId`],
-    /// [`Error::NoHeaderCipher`], [`Error::TwoHeaderCiphers`].
+    /// [`Error::NoHeaderCipher`], [`Error::TwoHeaderCiphers`]; [`Error::BadRocRate`], [`Error::NoRocMode`].
     pub(crate) fn check(self) -> Result<Self> {
         const MOST_STREAMS: usize = 1 << 24;
         if !WINDOWS.contains(&self.srtp_window) || !WINDOWS.contains(&self.srtcp_window) {
@@ -186,11 +197,12 @@ impl Policy {
             return Err(Error::CannotProbe);
         }
         self.limits.hard.check()?;
+        self.roc.check(self.spec)?;
         Ok(Self { changes_headers: self.check_headers()?, ..self })
     }
 
     pub(crate) const fn is_authenticated(&self) -> bool {
-        self.spec.srtp_tag_len > 0
+        self.spec.srtp_tag_len > 0 && self.roc.leaves_tags()
     }
 
     /// Whether SRTCP leaves encrypted. Without a cipher it does not, and says so by its E flag.

@@ -3,16 +3,19 @@
 //! Nothing before the index is taken changes the buffer or any state (but for a stream that is added), and nothing after it can fail. An index
 //! is taken once, so no two packets leave under one key, SSRC and index (P6), unless the caller vouched for them to be the same.
 
+mod check;
 mod headers;
+
+pub(crate) use check::check;
 
 use crate::buffer::Buffer;
 use crate::context::Context;
-use crate::crypto::Frame;
 use crate::crypto::aes::BLOCK;
 use crate::crypto::many::TagJob;
+use crate::crypto::{Frame, Suite};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
-use crate::index::{Counter, PacketIndex, SrtcpIndex};
+use crate::index::{Counter, PacketIndex, SrtcpIndex, Ssrc};
 use crate::kernels::{scrub_after_packet, scrubbed};
 use crate::keys::{Held, SessionKeys};
 use crate::space::{Space, until_settled};
@@ -33,17 +36,28 @@ pub(crate) fn protect(
 }
 
 /// As [`protect`], but leaves copies of keys on the stack and in registers.
+#[inline(always)]
 fn protect_unscrubbed(
     context: &Context,
     guard: &Guard<'_>,
     protocol: Protocol,
     buffer: &mut Buffer<'_>,
 ) -> Result<usize> {
-    let ready = ready(context, guard, protocol, buffer.packet(), buffer.packet().len(), buffer.room())?;
-    Ok(ready.seal(protocol, buffer))
+    // Each protocol in code of its own, as in `unprotect`.
+    match protocol {
+        Protocol::Rtp => protect_as(context, guard, Protocol::Rtp, buffer),
+        Protocol::Rtcp => protect_as(context, guard, Protocol::Rtcp, buffer),
+    }
+}
+
+#[inline(always)]
+fn protect_as(context: &Context, guard: &Guard<'_>, protocol: Protocol, buffer: &mut Buffer<'_>) -> Result<usize> {
+    let packet = buffer.packet();
+    Ok(ready(context, guard, protocol, packet, packet.len(), buffer.room())?.seal(buffer))
 }
 
 /// Makes the packet ready that `head` begins and that is `len` octets long, for a buffer with room for `room` octets; counts a refusal.
+#[inline(always)]
 pub(crate) fn ready<'g>(
     context: &'g Context,
     guard: &'g Guard<'_>,
@@ -52,19 +66,22 @@ pub(crate) fn ready<'g>(
     len: usize,
     room: usize,
 ) -> Result<Ready<'g>> {
-    until_settled(|| prepare(context, guard, protocol, head, len, room))
+    until_settled!(prepare(context, guard, protocol, head, len, room))
         .inspect_err(|error| context.count_refusal(*error, guard, protocol, head))
 }
 
 /// A packet whose index is taken: it may be encrypted.
+#[derive(Clone, Copy)]
 pub(crate) struct Ready<'g> {
     pub(crate) key: &'g SessionKeys,
+    suite: Suite<'g>,
     pub(crate) frame: Frame,
     shape: Shape,
     pub(crate) body_end: usize,
 }
 
 /// All that can fail, and the taking of the index at its end.
+#[inline(always)]
 fn prepare<'g>(
     context: &'g Context,
     guard: &'g Guard<'_>,
@@ -80,9 +97,12 @@ fn prepare<'g>(
     let mut packet = Plain::parse(protocol, head)?;
     let policy = context.policy();
     let changes_header = policy.changes_headers && protocol == Protocol::Rtp;
-    let body_end = if changes_header { policy.plan_header(&mut packet, head, body_end)? } else { body_end };
+    let mut body_end = body_end;
+    if changes_header {
+        (packet.form, packet.head, body_end) = policy.plan_header(head, packet.head, body_end)?;
+    }
     let ring = context.ring(guard)?;
-    let shape = ring.shape(policy.spec, protocol);
+    let shape = policy.shape(ring.shape(policy.spec, protocol), packet.seq);
     if body_end + shape.overhead() > room {
         return Err(Error::OutputTooSmall);
     }
@@ -90,35 +110,57 @@ fn prepare<'g>(
     let key = &*held.key;
     key.budget(protocol).check()?;
 
-    let seat = held.space.seat(packet.ssrc, guard)?;
-    let (stream, key, frame) = match protocol {
+    let Some(stream) = held.space.stream_of(packet.ssrc, guard)? else {
+        return Err(add_stream(context, guard, protocol, held, (packet.ssrc, packet.seq)));
+    };
+    let (key, frame) = match protocol {
         Protocol::Rtp => {
-            let mark = seat.mark(protocol);
+            let track = stream.track(protocol);
+            let mark = track.mark();
             let index = mark.estimate(Counter::SRTP, packet.seq);
             let again = context.policy().retransmission;
             let allowed = |error: Error| if again && error == Error::IndexReused { Ok(()) } else { Err(error) };
-            seat.peek(protocol, index, mark).map_err(Error::to_sender).or_else(allowed)?;
-            let stream = context.admit(held, packet.ssrc, &seat, guard)?;
-            let track = stream.track(protocol);
+            track.peek(index, mark).map_err(Error::to_sender).or_else(allowed)?;
             if track.spend(key, protocol)? {
                 context.tell_near_limit(guard, key, protocol);
             }
-            track.reserve(index).or_else(allowed).inspect_err(|_| track.count_refused())?;
+            track.reserve(index).or_else(allowed).inspect_err(|_| track.count_spent_in_vain())?;
             let index = PacketIndex::from_estimate(index);
             let frame = Frame::srtp(packet.ssrc, index, packet.head, context.policy().srtp_encrypted);
-            (stream, key, frame.with_form(packet.form))
+            (key, frame.with_form(packet.form))
         }
         Protocol::Rtcp => {
-            if let Seat::Empty(origin) = &seat {
-                origin.next_srtcp.index_for(key.id(), true)?;
-            }
-            let stream = context.admit(held, packet.ssrc, &seat, guard)?;
             let (key, index) = next_srtcp(context, guard, stream, held)?;
-            (stream, key, Frame::srtcp(packet.ssrc, index, packet.head, context.policy().encrypts_srtcp()))
+            (key, Frame::srtcp(packet.ssrc, index, packet.head, context.policy().encrypts_srtcp()))
         }
     };
     stream.note_key(key.id());
-    Ok(Ready { key, frame, shape, body_end })
+    Ok(Ready { key, suite: key.suite(protocol), frame, shape, body_end })
+}
+
+/// Adds the stream of a packet that may be the first of it. The stream is to be looked up then: [`Error::NoSuchStream`] if all went well.
+#[cold]
+#[inline(never)]
+fn add_stream(
+    context: &Context,
+    guard: &Guard<'_>,
+    protocol: Protocol,
+    held: &Held<Space>,
+    (ssrc, seq): (Ssrc, u32),
+) -> Error {
+    let add = || {
+        let seat = held.space.seat(ssrc, guard)?;
+        match (protocol, &seat) {
+            (Protocol::Rtp, _) => {
+                let mark = seat.mark(protocol);
+                seat.peek(protocol, mark.estimate(Counter::SRTP, seq), mark).map_err(Error::to_sender)?;
+            }
+            (Protocol::Rtcp, Seat::Empty(origin)) => drop(origin.next_srtcp.index_for(held.key.id(), true)?),
+            (Protocol::Rtcp, Seat::Stream(_)) => {}
+        }
+        context.admit(held, ssrc, &seat, guard).map(drop)
+    };
+    add().err().unwrap_or(Error::NoSuchStream)
 }
 
 /// Takes the next SRTCP index, under the newest key: of two threads that see a rekey at different times, the one that is behind follows.
@@ -126,6 +168,7 @@ fn prepare<'g>(
 /// # Errors
 ///
 /// [`Error::NoSuchStream`] if the newest key is in another space: the stream is to be looked up once more.
+#[inline(never)]
 fn next_srtcp<'g>(
     context: &'g Context,
     guard: &'g Guard<'_>,
@@ -140,9 +183,13 @@ fn next_srtcp<'g>(
             if stream.track(Protocol::Rtcp).spend(key, Protocol::Rtcp)? {
                 context.tell_near_limit(guard, key, Protocol::Rtcp);
             }
-            if let Taken::Index(index) = stream.take_srtcp_index(key.id(), current)? {
+            let taken = stream.take_srtcp_index(key.id(), current);
+            if let Ok(Taken::Index(index)) = taken {
                 return Ok((key, index));
             }
+            // Another thread was faster.
+            stream.track(Protocol::Rtcp).count_not_spent();
+            taken?;
         }
         let newer = context.ring(guard)?.current()?;
         if !Arc::ptr_eq(&newer.space, &held.space) {
@@ -154,23 +201,26 @@ fn next_srtcp<'g>(
 }
 
 impl Ready<'_> {
-    fn seal(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> usize {
-        let sealed = self.encrypt(protocol, buffer);
+    /// Encrypts it, and writes its trailer; returns its new length.
+    #[inline(always)]
+    pub(crate) fn seal(self, buffer: &mut Buffer<'_>) -> usize {
+        let sealed = self.encrypt(buffer);
         let output = buffer.output();
         self.put_clear(output);
         if !sealed {
             let (protected, tag) = self.split(output);
-            self.key.suite(protocol).tag(&self.frame, protected, tag);
+            self.suite.tag(&self.frame, protected, tag);
         }
         self.len()
     }
 
     /// Encrypts the body; true if the tag, too, is written: a suite that can does both at once.
-    pub(crate) fn encrypt(&self, protocol: Protocol, buffer: &mut Buffer<'_>) -> bool {
+    #[inline(always)]
+    pub(crate) fn encrypt(self, buffer: &mut Buffer<'_>) -> bool {
         if self.frame.form != HeaderForm::Clear {
             return self.encrypt_with_header(buffer);
         }
-        let suite = self.key.suite(protocol);
+        let suite = self.suite;
         let (head, body, room) = buffer.parts(self.frame.head..self.body_end);
         match suite.seal(&self.frame, head, body) {
             Some(tag) => {
@@ -185,6 +235,7 @@ impl Ready<'_> {
     }
 
     /// The place of the tag, in what is behind the body.
+    #[inline(always)]
     fn tag_in<'b>(&self, room: &'b mut [u8]) -> &'b mut [u8] {
         let place = self.shape.trailer(self.body_end).tag;
         room.get_mut(place.start - self.body_end..place.end - self.body_end).unwrap_or_default()
@@ -192,6 +243,7 @@ impl Ready<'_> {
 
     /// Encrypts an RTP payload that is two parts, one behind the other, into `output`, which is as long as both; true if the tag, too, is written
     /// to its place in `room`.
+    #[inline(always)]
     pub(crate) fn encrypt_parts(
         &self,
         header: &[u8],
@@ -199,7 +251,7 @@ impl Ready<'_> {
         output: &mut [u8],
         room: &mut [u8],
     ) -> bool {
-        let suite = self.key.suite(Protocol::Rtp);
+        let suite = self.suite;
         if first.is_empty()
             && let Ok(body) = InOutBuf::new(rest, output)
             && let Some(tag) = suite.seal(&self.frame, header, body)
@@ -225,24 +277,30 @@ impl Ready<'_> {
     }
 
     /// Writes what of the trailer is in the clear.
+    #[inline(always)]
     pub(crate) fn put_clear(&self, output: &mut [u8]) {
         let trailer = self.shape.trailer(self.body_end);
         if let Some(word) = self.frame.word() {
             put(output, trailer.word, &word);
         }
         put(output, trailer.mki, self.key.mki());
+        if !trailer.roc.is_empty() {
+            put(output, trailer.roc, &self.frame.suffix());
+        }
     }
 
     /// What is authenticated, and where the tag goes.
+    #[inline(always)]
     pub(crate) fn split<'b>(&self, output: &'b mut [u8]) -> (&'b mut [u8], &'b mut [u8]) {
         let (protected, room) = output.split_at_mut_checked(self.body_end).unwrap_or_default();
         (protected, self.tag_in(room))
     }
 
     /// What its tag is computed of, once it is encrypted.
-    pub(crate) fn tag_job<'a>(&'a self, protocol: Protocol, output: &'a [u8]) -> TagJob<'a> {
+    #[inline(always)]
+    pub(crate) fn tag_job<'a>(&'a self, output: &'a [u8]) -> TagJob<'a> {
         let protected = output.get(..self.body_end).unwrap_or_default();
-        TagJob { suite: self.key.suite(protocol), frame: &self.frame, protected }
+        TagJob { suite: self.suite, frame: &self.frame, protected }
     }
 
     /// Octets of the protected packet.

@@ -64,6 +64,16 @@ impl MasterKey {
         Ok(self)
     }
 
+    /// Master key and master salt, where the caller said where one ends, or somebody who knew the profile ([`Self::duplicate_split`]).
+    pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
+        self.material.split_at(self.key_len.unwrap_or(0).min(self.material.len()))
+    }
+
+    /// Another one of the same octets, of which so many are the key: for keys that may move to another process.
+    pub(crate) fn duplicate_split(&self, key_len: usize) -> Self {
+        Self { key_len: Some(key_len), ..self.duplicate() }
+    }
+
     fn collect(parts: &mut [&mut [u8]], key_len: Option<usize>) -> Self {
         let len = parts.iter().map(|part| part.len()).sum();
         // Sized up front: a growing vector would leave unwiped copies behind.

@@ -6,11 +6,13 @@ use crate::epoch::Domain;
 use crate::error::Result;
 use crate::inbound::Inbound;
 use crate::keys::KeyLifetime;
+use crate::moving::Moved;
 use crate::outbound::Outbound;
-use crate::policy::{Grace, NewStreams, Policy, RocOnRekey, SrtcpEncryption};
+use crate::policy::{Grace, NewStreams, Policy, RocInPackets, RocOnRekey, SrtcpEncryption, UnauthenticatedRoc};
 use crate::secret::MasterKey;
 use crate::wire::cryptex::Cryptex;
 use crate::wire::extension::HeaderKeystream;
+use std::sync::Arc;
 
 /// Both directions with one peer. They share a profile and a policy, and nothing that changes: their keys, streams and indices live apart (P2).
 #[derive(Clone, Debug)]
@@ -26,6 +28,7 @@ pub struct SessionBuilder {
     policy: Policy,
     inbound: Vec<MasterKey>,
     outbound: Option<MasterKey>,
+    moved: [Option<Moved>; 2],
 }
 
 impl Session {
@@ -50,7 +53,7 @@ impl Session {
 impl SessionBuilder {
     /// One of this policy, and without keys.
     pub(crate) const fn of(policy: Policy) -> Self {
-        Self { policy, inbound: Vec::new(), outbound: None }
+        Self { policy, inbound: Vec::new(), outbound: None, moved: [None, None] }
     }
 
     /// What it says of the receiving direction.
@@ -188,6 +191,50 @@ impl SessionBuilder {
         self
     }
 
+    /// Has SRTP packets carry their rollover counter, both ways (RFC 4771): those whose sequence number is a multiple of `rate`, 1 to 65535. So a receiver
+    /// that joins late, or has lost more packets than an estimate bridges, is in time again with the first of them.
+    ///
+    /// The counter is believed once the packet's tag has verified with it, and never if it would bring back what was accepted, or is left of the window. With
+    /// HMAC-SHA1 it takes 4 octets of the tag's 10 (RCCm2), and no room; with AES-GCM it follows packet, tag and MKI in 4 octets of its own (RCCm3,
+    /// RFC 7714). Profiles with HMAC tags of 4 octets have no room for it. SRTCP is not touched.
+    ///
+    /// To a receiver that knows nothing of a stream, a recorded packet is as good as a new one, with the counter as without.
+    ///
+    /// Both ends must do so, and at one rate: no signalling but MIKEY's knows of it.
+    pub const fn roc_in_packets(mut self, rate: u16) -> Self {
+        self.policy.roc = RocInPackets::authenticated(rate);
+        self
+    }
+
+    /// As [`Self::roc_in_packets`], in the modes of RFC 4771 that leave packets **unauthenticated**: for interoperation with who knows nothing else, on
+    /// networks where nobody forges.
+    ///
+    /// Whoever can send packets can have them accepted, move the stream's indices wherever he likes (so that the sender's own packets are too old), and change
+    /// what is decrypted, bit by bit. As without authentication, an inbound context adds no stream by itself (P8).
+    pub const fn dangerously_unauthenticated_roc_in_packets(mut self, rate: u16, mode: UnauthenticatedRoc) -> Self {
+        self.policy.roc = RocInPackets::unauthenticated(rate, mode);
+        self
+    }
+
+    /// Lets both directions be moved to another process ([`Inbound::export`], [`Outbound::export`]). Each key keeps the master key that it was derived from
+    /// then, in its memory, as long as it lives.
+    pub const fn movable(mut self) -> Self {
+        self.policy.movable = true;
+        self
+    }
+
+    /// Makes the session's inbound or outbound direction, whichever it is, from one that another process exported; the last one given of a
+    /// direction counts. Keys that are given beside it join those that it has, as by [`Inbound::add_key`] and [`Outbound::add_key`].
+    ///
+    /// Of the policies, those must be as they were that shape packets: the profile, what is encrypted, and what is done to headers. Others may
+    /// differ. Replay windows are for new streams: those that come along keep theirs, as do SSRCs with keys of their own all of their policies.
+    pub fn go_on_with(mut self, moved: Moved) -> Self {
+        let [inbound, outbound] = &mut self.moved;
+        let place = if moved.is_inbound() { inbound } else { outbound };
+        *place = Some(moved);
+        self
+    }
+
     /// Makes the session, in `domain`.
     ///
     /// # Errors
@@ -195,10 +242,29 @@ impl SessionBuilder {
     /// [`Error::BadReplayWindow`](crate::Error::BadReplayWindow), [`Error::BadStreamBound`](crate::Error::BadStreamBound),
     /// [`Error::BadKeyLifetime`](crate::Error::BadKeyLifetime), [`Error::CannotProbe`](crate::Error::CannotProbe),
     /// [`Error::BadExtensionId`](crate::Error::BadExtensionId), [`Error::NoHeaderCipher`](crate::Error::NoHeaderCipher),
-    /// [`Error::TwoHeaderCiphers`](crate::Error::TwoHeaderCiphers); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
+    /// [`Error::TwoHeaderCiphers`](crate::Error::TwoHeaderCiphers); [`Error::BadRocRate`](crate::Error::BadRocRate),
+    /// [`Error::NoRocMode`](crate::Error::NoRocMode); of a direction that was moved here,
+    /// [`Error::MovedDiffers`](crate::Error::MovedDiffers), [`Error::TooManyStreams`](crate::Error::TooManyStreams); what [`Inbound::rekey`] and [`Inbound::add_key`] say of keys.
     pub fn build(self, domain: &Domain) -> Result<Session> {
-        let inbound = Direction::new(domain, self.policy, true, &self.inbound)?;
-        let outbound = Direction::new(domain, self.policy, false, self.outbound.as_slice())?;
+        let [inbound, outbound] = self.moved;
+        let inbound = direction(domain, self.policy, true, &self.inbound, inbound)?;
+        let outbound = direction(domain, self.policy, false, self.outbound.as_slice(), outbound)?;
         Ok(Session { inbound: Inbound(inbound), outbound: Outbound(outbound) })
     }
+}
+
+/// A direction of a session: a new one, or one that was moved here.
+fn direction(
+    domain: &Domain,
+    policy: Policy,
+    inbound: bool,
+    keys: &[MasterKey],
+    moved: Option<Moved>,
+) -> Result<Arc<Direction>> {
+    let Some(Moved(state)) = moved else { return Direction::new(domain, policy, inbound, keys) };
+    let direction = Direction::restored(domain, policy, inbound, state)?;
+    for key in keys {
+        direction.add_key(None, key)?;
+    }
+    Ok(direction)
 }

@@ -11,7 +11,7 @@ use crate::id::SpaceId;
 use crate::index::{Roc, Ssrc};
 use crate::keys::Held;
 use crate::policy::Windows;
-use crate::stream::{Mark, Origin, Seat, Stream, Totals};
+use crate::stream::{Mark, Origin, Seat, Stream, StreamState, Totals};
 use crate::table::StreamTable;
 use crate::wire::Protocol;
 use std::sync::Arc;
@@ -37,8 +37,13 @@ impl Space {
 
     // ---- Data path.
 
+    /// The stream of `ssrc`, if there is one that is not gone.
+    #[inline(always)]
+    pub(crate) fn stream_of<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Option<&'g Stream>> {
+        Ok(self.streams.find(ssrc, guard)?.filter(|stream| !stream.is_gone()))
+    }
+
     /// What `ssrc` has here.
-    #[inline]
     pub(crate) fn seat<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Seat<'g>> {
         Ok(Seat::of(self.streams.find(ssrc, guard)?))
     }
@@ -99,7 +104,9 @@ impl Space {
         let Some(held) = self.streams.find(ssrc, guard)? else {
             return self.place(ssrc, origin, windows, guard).map(drop);
         };
-        let origin = origin.above(&held.gone().ok_or(Error::StreamExists)?)?;
+        let gone = held.gone().ok_or(Error::StreamExists)?;
+        // One that was forgotten has left no floor.
+        let origin = if held.counts_in_table() { origin.above(&gone)? } else { *origin };
         if self.streams.replace(held, stream(ssrc, &origin, windows), guard)? {
             Ok(())
         } else {
@@ -147,6 +154,28 @@ impl Space {
     /// The streams, without floors, in no order. One that comes or goes meanwhile may be missed.
     pub(crate) fn live<'g>(&'g self, guard: &'g Guard<'_>) -> Result<impl Iterator<Item = &'g Stream>> {
         Ok(self.streams.iter(guard)?.filter(|stream| stream.gone().is_none()))
+    }
+
+    /// Every stream and floor, where no other thread uses the space any more.
+    pub(crate) fn every(&self, guard: &Guard<'_>) -> Result<Vec<StreamState>> {
+        Ok(self.streams.iter(guard)?.filter(|stream| stream.counts_in_table()).map(Stream::state).collect())
+    }
+
+    /// Calls `visit` with every stream and floor.
+    pub(crate) fn visit(&self, guard: &Guard<'_>, visit: impl FnMut(&Stream)) -> Result<()> {
+        self.streams.iter(guard)?.for_each(visit);
+        Ok(())
+    }
+
+    /// Puts in a stream, or a floor, that was taken out elsewhere. False if its SSRC is there already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyStreams`].
+    pub(crate) fn restore(&self, state: &StreamState, guard: &Guard<'_>) -> Result<bool> {
+        let stream = Arc::new(Stream::restored(state));
+        let ours = Arc::as_ptr(&stream);
+        Ok(core::ptr::eq(self.streams.insert(stream, guard)?, ours))
     }
 
     /// Takes over where the streams of an older space stand that have sent nothing in this one. No key is in either any more.
@@ -206,14 +235,22 @@ impl Held<Space> {
     }
 }
 
-/// Tries again if the stream was removed between look-up and claim. Removed again and again, it is as if it had never been there.
-pub(crate) fn until_settled<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    const ATTEMPTS: usize = 16;
-    for _ in 0..ATTEMPTS {
-        match attempt() {
-            Err(Error::NoSuchStream) => {}
-            settled => return settled,
+/// Tries `attempt` again if the stream was removed between look-up and claim. Removed again and again, it is as if it had never been there.
+///
+/// A macro, for the sake of what is put in the place of `attempt`: the data path, once.
+macro_rules! until_settled {
+    ($attempt:expr) => {{
+        const ATTEMPTS: usize = 16;
+        let mut attempts = 0..ATTEMPTS;
+        loop {
+            if attempts.next().is_none() {
+                break Err($crate::error::Error::UnknownSsrc);
+            }
+            match $attempt {
+                Err($crate::error::Error::NoSuchStream) => {}
+                settled => break settled,
+            }
         }
-    }
-    Err(Error::UnknownSsrc)
+    }};
 }
+pub(crate) use until_settled;

@@ -12,13 +12,16 @@
 
 mod mark;
 mod next_srtcp;
+mod state;
 mod track;
 
 pub(crate) use mark::Mark;
 use next_srtcp::SrtcpSender;
 pub(crate) use next_srtcp::{NextSrtcp, Taken};
+pub(crate) use state::StreamState;
 use track::Track;
 pub use track::TrackInfo;
+pub(crate) use track::TrackState;
 
 use crate::error::{Error, Result};
 use crate::id::KeyId;
@@ -80,6 +83,7 @@ pub(crate) enum Seat<'g> {
 }
 
 impl<'g> Seat<'g> {
+    #[inline(always)]
     pub(crate) fn of(held: Option<&'g Stream>) -> Self {
         match held {
             None => Self::Empty(Origin::START),
@@ -111,6 +115,7 @@ impl<'g> Seat<'g> {
     /// # Errors
     ///
     /// [`Error::Replayed`], [`Error::TooOld`].
+    #[inline(always)]
     pub(crate) fn peek(&self, protocol: Protocol, index: u64, mark: Mark) -> Result<()> {
         match self {
             Self::Stream(stream) => stream.track(protocol).peek(index, mark),
@@ -217,13 +222,21 @@ impl Stream {
         }
     }
 
+    /// Whether it is gone, as far as can be told without a look at its floor.
+    #[inline(always)]
+    pub(crate) fn is_gone(&self) -> bool {
+        // The first track to be closed. Who sees it open may find the other closed by the time it claims, and looks again then.
+        self.life != Life::Stream || self.srtp.mark().is_closed()
+    }
+
     /// What is left of the stream if it is gone: its floor, which nothing raises any more.
     pub(crate) fn gone(&self) -> Option<Origin> {
-        (self.life != Life::Stream || self.srtp.mark().is_closed() || self.srtcp.mark().is_closed())
-            .then(|| self.close())
+        self.is_gone().then(|| self.close())
     }
 
     /// Closes the stream for good, and returns its floor (invariant 3).
+    #[cold]
+    #[inline(never)]
     pub(crate) fn close(&self) -> Origin {
         // The marks before the sender: whom the sender refuses finds the stream gone.
         let (srtp, srtcp) = (self.srtp.close(), self.srtcp.close());

@@ -72,7 +72,7 @@ impl StreamTable {
     /// # Errors
     ///
     /// [`Error::ForeignGuard`]; so in all calls here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Option<&'g Stream>> {
         match self.array(guard)?.probe(self.hash(ssrc), ssrc, guard)? {
             Probe::Found(_, stream) => Ok(Some(stream)),
@@ -174,6 +174,7 @@ impl StreamTable {
         Ok((0..slots.len()).filter_map(move |at| slots.load(at, guard).ok()?.value))
     }
 
+    #[inline(always)]
     fn array<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g Array> {
         // Never empty; the error keeps a panic off the data path.
         self.root.load(0, guard)?.value.ok_or(Error::TooManyStreams)
@@ -201,6 +202,7 @@ impl StreamTable {
     }
 
     /// Where the probe for an SSRC starts: a permutation of 32 bits, seeded, of which the low bits serve.
+    #[inline(always)]
     fn hash(&self, ssrc: Ssrc) -> usize {
         let mixed = (u64::from(ssrc.0) ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         // 32 bits, of which the low ones are used.
@@ -224,6 +226,7 @@ impl Array {
         self.filled.load(Ordering::Relaxed) * 2 >= self.slots.len()
     }
 
+    #[inline(always)]
     fn probe<'g>(&'g self, hash: usize, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Probe<'g>> {
         for step in 0..self.slots.len() {
             let at = hash.wrapping_add(step);

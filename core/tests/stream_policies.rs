@@ -43,6 +43,19 @@ fn a_forgotten_stream_leaves_no_floor() {
 }
 
 #[test]
+fn a_forgotten_stream_may_be_added_at_any_index() {
+    let pair = Pair::new(Profile::Aes128CmSha1_80);
+    let outbound = pair.outbound();
+    outbound.add_stream(SSRC, Roc(7), 100).unwrap();
+    outbound.remove_stream(SSRC).unwrap();
+    assert_eq!(outbound.add_stream(SSRC, Roc(0), 5), Err(Error::IndexBackward), "a floor holds");
+    outbound.forget_stream(SSRC).unwrap();
+    outbound.add_stream(SSRC, Roc(0), 5).unwrap();
+    let sealed = seal(outbound, Protocol::Rtcp, &plain(Protocol::Rtcp, SSRC, 0)).unwrap();
+    assert_eq!(srtcp_word(Profile::Aes128CmSha1_80, 0, &sealed).1, 5);
+}
+
+#[test]
 fn forgotten_streams_take_no_room() {
     let pair = Pair::with(Profile::AeadAes128Gcm, 0, |builder| builder.max_streams(2));
     for ssrc in 0..1000 {

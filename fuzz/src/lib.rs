@@ -5,6 +5,7 @@
 //!     |                                |
 //!     libFuzzer, corpus/               headers: reader   differential: libsrtp   model: a plain model
 //!                                      unprotect: what was protected, and protecting again
+//!                                      sdes, double, extensions: readers and writers of their own   blob: a peer that stays
 //! ```
 //!
 //! # Reading order
@@ -22,14 +23,18 @@ use arbitrary::{Arbitrary, Unstructured};
 use std::fmt::Debug;
 
 pub mod batch;
+pub mod blob;
 pub mod differential;
+pub mod double;
 pub mod ends;
+pub mod extensions;
 pub mod headers;
 pub mod input;
 pub mod model;
 pub mod packet;
 pub mod plant;
 pub mod reader;
+pub mod sdes;
 pub mod seen;
 pub mod state;
 pub mod unprotect;
@@ -54,7 +59,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 9] = [
     Target {
         name: "batch",
         run: |data| check::<batch::Batches<'_>>(data),
@@ -75,6 +80,18 @@ pub const TARGETS: [Target; 5] = [
         run: |data| check::<differential::Exchange<'_>>(data),
         show: |data| text::<differential::Exchange<'_>>(data),
     },
+    Target { name: "sdes", run: |data| check::<sdes::Lines<'_>>(data), show: |data| text::<sdes::Lines<'_>>(data) },
+    Target {
+        name: "double",
+        run: |data| check::<double::Blocks<'_>>(data),
+        show: |data| text::<double::Blocks<'_>>(data),
+    },
+    Target {
+        name: "extensions",
+        run: |data| check::<extensions::Extensions<'_>>(data),
+        show: |data| text::<extensions::Extensions<'_>>(data),
+    },
+    Target { name: "blob", run: |data| check::<blob::Blobs<'_>>(data), show: |data| text::<blob::Blobs<'_>>(data) },
     Target { name: "model", run: |data| check::<model::Story>(data), show: |data| text::<model::Story>(data) },
 ];
 

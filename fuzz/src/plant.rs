@@ -10,6 +10,10 @@
 //! | `headers` | the parser it is compared with forgets that a header extension has a header of its own |
 //! | `unprotect` | a packet that is refused as a replay is changed in its last octet |
 //! | `differential` | an octet of every AEAD packet with a header extension is wrong |
+//! | `sdes` | the reader takes the lifetime `2^n` for `n` |
+//! | `double` | the reader takes every noted marker for one that was not set |
+//! | `extensions` | the reader goes on behind an element of the one-byte form with id 15 |
+//! | `blob` | a session that moved should accept everything again |
 //! | `model` | the model believes that the end of the grace leaves one key in it |
 
 use std::cell::Cell;

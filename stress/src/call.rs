@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
 use crate::board::Board;
+use crate::headers::Headers;
 use crate::keys::Material;
 use crate::lanes::{Lane, Run};
 use crate::pair::{Pair, mki};
@@ -37,13 +38,16 @@ impl Call {
         rng: &mut ChaCha8Rng,
     ) -> Result<Self> {
         let mki_len = rng.random_range(0..=2);
+        let headers = Headers::any(profile, rng);
         let [tx, rx] = [(); 2].map(|()| Material::random(profile, mki(0, mki_len), rng));
         let session = |outbound: &Material, inbound: &Material| {
-            Session::builder(profile).grace(grace).outbound(outbound.key()?).inbound(inbound.key()?).build(domain)
+            let builder = headers.configure(Session::builder(profile));
+            builder.grace(grace).outbound(outbound.key()?).inbound(inbound.key()?).build(domain)
         };
         let (here, peer) = (session(&tx, &rx)?, session(&rx, &tx)?);
         let pair = |from: &Session, to: &Session| {
-            Pair::between(from.outbound().clone(), to.inbound().clone(), profile, mki_len, lanes)
+            let pair = Pair::between(from.outbound().clone(), to.inbound().clone(), profile, mki_len, lanes);
+            pair.hiding_by(headers)
         };
         Ok(Self { tx: pair(&here, &peer), rx: pair(&peer, &here) })
     }

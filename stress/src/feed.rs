@@ -42,10 +42,6 @@ impl<'c> Plan<'c> {
     /// It asks for something that this version cannot do; the error says what.
     pub fn of(capture: &'c Capture) -> Result<Self> {
         let side = &capture.side;
-        ensure!(
-            side.encrypted_extension_ids.is_empty(),
-            "encrypted_extension_ids (RFC 6904) is not supported yet by this version"
-        );
         let profile: Profile = side.profile.parse().with_context(|| format!("profile {:?}", side.profile))?;
         ensure!(profile.is_authenticated(), "profile {profile} does not authenticate: no verdict on it means anything");
         for (name, asked, has) in [
@@ -72,7 +68,8 @@ impl<'c> Plan<'c> {
         let side = &self.capture.side;
         let mut session = Session::builder(self.profile)
             .replay_window(self.replay_window)
-            .srtcp_replay_window(self.rtcp_replay_window);
+            .srtcp_replay_window(self.rtcp_replay_window)
+            .encrypted_header_extensions(&side.encrypted_extension_ids);
         for (i, key) in side.keys.iter().enumerate().filter(|(_, key)| key.from_packet == 0) {
             session = session.inbound(master(key).with_context(|| format!("keys[{i}]"))?);
         }

@@ -14,7 +14,7 @@ use crate::side::Kind;
 const GARBAGE: usize = 1500;
 
 /// Octets of a tag that is not guessed within any run.
-const LONG_TAG: usize = 10;
+const LONG_TAG: usize = 8;
 
 /// A forgery of `genuine`: bits flipped somewhere, an end missing, another stream or number, or nothing but noise behind
 /// a plausible first octet.

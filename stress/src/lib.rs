@@ -37,6 +37,7 @@ pub mod datagrams;
 pub mod feats;
 pub mod feed;
 pub mod forge;
+mod headers;
 pub mod keys;
 pub mod lanes;
 pub mod memory;

@@ -1,5 +1,6 @@
 //! Random RTP and RTCP packets (RFC 3550 5.1, 6.1) of every size and shape.
 
+use crate::headers::Headers;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 
@@ -7,9 +8,13 @@ use rand_chacha::ChaCha8Rng;
 const PAYLOAD: usize = 1400;
 
 /// An RTP packet: some have CSRCs, some a header extension, some no payload.
-pub(crate) fn rtp(ssrc: u32, seq: u16, rng: &mut ChaCha8Rng) -> Vec<u8> {
+///
+/// Its extension is noise, unless its sender encrypts elements and so must find them. Under Cryptex CSRCs come with an extension: without one, the packet
+/// would come out with an empty one.
+pub(crate) fn rtp(ssrc: u32, seq: u16, headers: Headers, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let csrcs = if rng.random_ratio(1, 8) { rng.random_range(1..=15) } else { 0_u8 };
-    let extension = rng.random_ratio(1, 4).then(|| rng.random_range(0..=8_u16));
+    let has_extension = rng.random_ratio(1, 4) || csrcs > 0 && !matches!(headers, Headers::Clear | Headers::Elements);
+    let extension = has_extension.then(|| rng.random_range(0..=8_u16));
     let mut packet = vec![0x80 | u8::from(extension.is_some()) << 4 | csrcs, rng.random_range(96..=127)];
     packet.extend_from_slice(&seq.to_be_bytes());
     packet.extend_from_slice(&rng.random::<u32>().to_be_bytes());
@@ -18,11 +23,33 @@ pub(crate) fn rtp(ssrc: u32, seq: u16, rng: &mut ChaCha8Rng) -> Vec<u8> {
     if let Some(words) = extension {
         packet.extend_from_slice(&[0xbe, 0xde]);
         packet.extend_from_slice(&words.to_be_bytes());
+        let from = packet.len();
         noise(&mut packet, usize::from(words) * 4, rng);
+        if headers == Headers::Elements {
+            lay_out_elements(&mut packet[from..]);
+        }
     }
     let payload = rng.random_range(0..=PAYLOAD);
     noise(&mut packet, payload, rng);
     packet
+}
+
+/// Makes one-byte elements of noise (RFC 8285 4.2): as long as the noise says where they fit, and else padding.
+fn lay_out_elements(mut body: &mut [u8]) {
+    while let [head, rest @ ..] = body {
+        let len = usize::from(*head & 0x0f) + 1;
+        // Id 15 would end the elements.
+        let fits = len <= rest.len() && *head >> 4 != 15;
+        if !fits {
+            *head = 0;
+        }
+        // Behind an id of 0 comes no data, whatever the length says.
+        let data = if fits && *head >> 4 != 0 { len } else { 0 };
+        if data == 0 {
+            *head = 0;
+        }
+        body = &mut rest[data..];
+    }
 }
 
 /// An RTCP packet: the header of a sender report and noise.

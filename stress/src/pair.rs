@@ -25,6 +25,7 @@ use keyflip::{Domain, Grace, Inbound, Outbound, Profile, RocOnRekey, Session, Ss
 use rand_chacha::ChaCha8Rng;
 
 use crate::board::{Board, Promise};
+use crate::headers::Headers;
 use crate::keys::Material;
 
 /// A sender and its receiver.
@@ -32,6 +33,8 @@ pub(crate) struct Pair {
     pub(crate) outbound: Outbound,
     pub(crate) inbound: Inbound,
     pub(crate) profile: Profile,
+    /// What is encrypted of headers.
+    pub(crate) headers: Headers,
     mki_len: usize,
     turning: AtomicU64,
     turned: AtomicU64,
@@ -59,11 +62,25 @@ impl Pair {
         grace: Grace,
         rng: &mut ChaCha8Rng,
     ) -> Result<Self> {
+        Self::hiding(Headers::Clear, domain, profile, mki_len, grace, rng)
+    }
+
+    /// The same, with headers encrypted so.
+    pub(crate) fn hiding(
+        headers: Headers,
+        domain: &Domain,
+        profile: Profile,
+        mki_len: usize,
+        grace: Grace,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Self> {
         let key = Material::random(profile, mki(0, mki_len), rng);
         // Two sessions, so that the ends share nothing but their keys.
-        let sender = Session::builder(profile).max_streams(1 << 17).outbound(key.key()?).build(domain)?;
-        let receiver = Session::builder(profile).max_streams(1 << 17).grace(grace).inbound(key.key()?).build(domain)?;
-        Ok(Self::between(sender.outbound().clone(), receiver.inbound().clone(), profile, mki_len, 1))
+        let builder = || headers.configure(Session::builder(profile)).max_streams(1 << 17);
+        let sender = builder().outbound(key.key()?).build(domain)?;
+        let receiver = builder().grace(grace).inbound(key.key()?).build(domain)?;
+        let pair = Self::between(sender.outbound().clone(), receiver.inbound().clone(), profile, mki_len, 1);
+        Ok(pair.hiding_by(headers))
     }
 
     /// Makes a pair of two ends that hold the same key, for `lanes` lanes.
@@ -78,6 +95,7 @@ impl Pair {
             outbound,
             inbound,
             profile,
+            headers: Headers::Clear,
             mki_len,
             turning: AtomicU64::new(0),
             turned: AtomicU64::new(0),
@@ -85,6 +103,11 @@ impl Pair {
             lanes: (0..lanes).map(|_| Floor::default()).collect(),
             half: Mutex::default(),
         }
+    }
+
+    /// The same pair, whose ends were told to encrypt headers so.
+    pub(crate) fn hiding_by(self, headers: Headers) -> Self {
+        Self { headers, ..self }
     }
 
     /// Turns both ends to a new key, unless packets of the generation before the current one are in flight: then it

@@ -107,7 +107,7 @@ impl Stream {
         let (kind, plain, overhead) = if rng.random_ratio(1, RTCP) {
             (Kind::Rtcp, rtcp(self.ssrc, rng), outbound.rtcp_overhead())
         } else {
-            let plain = rtp(self.ssrc, self.seq, rng);
+            let plain = rtp(self.ssrc, self.seq, pair.headers, rng);
             self.seq = self.seq.wrapping_add(1);
             (Kind::Rtp, plain, outbound.rtp_overhead())
         };

@@ -117,9 +117,9 @@ fn enhanced(interface_id: u32, ticks: u64, data: &[u8]) -> EnhancedPacketBlock<'
 #[test]
 fn every_shipped_capture_loads_and_agrees_with_its_side_file() {
     let captures = load_dir(Path::new(SHIPPED)).unwrap();
-    assert_eq!(captures.len(), 10);
+    assert_eq!(captures.len(), 12);
     assert!(captures.is_sorted_by(|a, b| a.name < b.name));
-    assert_eq!(captures.iter().map(|capture| capture.datagrams.len()).sum::<usize>(), 10605);
+    assert_eq!(captures.iter().map(|capture| capture.datagrams.len()).sum::<usize>(), 11_235);
     for capture in &captures {
         assert_eq!(capture.side.capture, format!("{}.pcap", capture.name));
         let traffic = Traffic::read(&Path::new(SHIPPED).join(&capture.side.capture)).unwrap();

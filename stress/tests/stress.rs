@@ -73,7 +73,7 @@ fn flip(digest: &mut Value) {
 fn every_shipped_capture_is_received_as_its_side_file_says() {
     let played = play_dir(Path::new(SHIPPED)).unwrap();
     assert_eq!(complaints(&played), [""; 0]);
-    assert_eq!(played.len(), 10);
+    assert_eq!(played.len(), 12);
     assert!(played.iter().all(|played| played.passed && played.accepted > 0));
     assert_eq!(played.iter().map(|played| played.rejected).sum::<usize>(), 103);
 }
@@ -128,6 +128,16 @@ fn a_capture_that_is_rekeyed_at_another_packet_is_different() {
 }
 
 #[test]
+fn a_capture_with_other_encrypted_elements_is_different() {
+    // The tag covers the ciphertext: it is the plaintext that differs.
+    for ids in [json!([]), json!([1]), json!([1, 3, 4])] {
+        let (played, complaints) = faults("11-ext-cm80", |json| json["encrypted_extension_ids"] = ids);
+        assert!(played.refused.is_none() && !played.passed);
+        assert!(complaints.contains("packet 0: plaintext SHA-256: expected "), "{complaints}");
+    }
+}
+
+#[test]
 fn a_capture_that_begins_at_another_rollover_counter_is_different() {
     let (_, complaints) = faults(AUDIO, |json| json["initial_roc"] = json!({"aabbccdd": 1}));
     assert!(complaints.contains("packet 0: verdict: expected ok, got auth_failed"), "{complaints}");
@@ -137,8 +147,8 @@ fn a_capture_that_begins_at_another_rollover_counter_is_different() {
 fn what_this_version_cannot_play_is_refused_by_name() {
     for (change, because) in [
         (
-            (|json| json["encrypted_extension_ids"] = json!([3])) as fn(&mut Value),
-            "encrypted_extension_ids (RFC 6904) is not supported yet by this version",
+            (|json| json["encrypted_extension_ids"] = json!([0])) as fn(&mut Value),
+            "header extension ids to encrypt must",
         ),
         (|json| json["profile"] = json!("DOUBLE_AEAD"), "profile \"DOUBLE_AEAD\": no such profile"),
         (

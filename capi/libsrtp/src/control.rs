@@ -2,9 +2,9 @@
 
 use crate::abi::*;
 use crate::policy::{Policy, Whose};
-use crate::sessions::{self, Book, Bound, Client, build, take_away};
+use crate::sessions::{self, Book, Bound, Client, Session, build, take_away};
 use core::ffi::c_uint;
-use keyflip::{Guard, Roc, Session};
+use keyflip::{Guard, Roc};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs a call. No panic passes.
@@ -79,8 +79,9 @@ fn control(
 ) -> Result<(), Status> {
     sessions::with(client, |client, guard: &Guard<'_>| {
         let mut book = client.policies()?;
-        let outcome = body(client, client.session(guard)?, &mut book);
+        let outcome = body(client, client.session(guard), &mut book);
         client.look_for_mkis(&book);
+        client.ask_for_trailers(guard);
         outcome
     })
 }
@@ -127,8 +128,8 @@ pub extern "C" fn srtp_remove_stream(session: srtp_t, ssrc: c_uint) -> Status {
 
 /// Forgets a stream, in both directions; says whether there was one.
 fn forget(session: &Session, ssrc: u32) -> bool {
-    let received = session.inbound().forget_stream(ssrc).is_ok();
-    session.outbound().forget_stream(ssrc).is_ok() || received
+    let received = session.inbound.forget_stream(ssrc).is_ok();
+    session.outbound.forget_stream(ssrc).is_ok() || received
 }
 
 /// Replaces the keys of all streams that a list of policies names; their indices go on.
@@ -163,8 +164,8 @@ fn update(client: &Client, session: &Session, book: &mut Book, mut policy: Polic
             if is_rekey(&old.policy, &policy)
                 && let Some(key) = policy.keys.first()
             {
-                session.inbound().rekey(key.master_key()?)?;
-                let sending = session.outbound().rekey(key.master_key()?)?.key();
+                session.inbound.rekey(key.master_key()?)?;
+                let sending = session.outbound.rekey(key.master_key()?)?.key();
                 *old = Bound { policy, sending: vec![sending], sends_under: 0 };
                 return Ok(());
             }
@@ -172,10 +173,10 @@ fn update(client: &Client, session: &Session, book: &mut Book, mut policy: Polic
             rebuild(client, session, book).inspect_err(|_| book.template = old)
         }
         Whose::Ssrc(ssrc) => {
-            let is_there = session.inbound().roc(ssrc).is_ok() || session.outbound().roc(ssrc).is_ok();
+            let is_there = session.inbound.roc(ssrc).is_ok() || session.outbound.roc(ssrc).is_ok();
             if let Some(old) = book.streams.get_mut(&ssrc) {
                 policy.shape.cryptex = old.policy.shape.cryptex;
-                let keys = (session.inbound().ssrc_keys(ssrc), session.outbound().ssrc_keys(ssrc));
+                let keys = (session.inbound.ssrc_keys(ssrc), session.outbound.ssrc_keys(ssrc));
                 if is_rekey(&old.policy, &policy)
                     && let ((Some(theirs), Some(ours)), Some(key)) = (keys, policy.keys.first())
                 {
@@ -205,18 +206,18 @@ fn is_rekey(old: &Policy, new: &Policy) -> bool {
 /// Makes a session of what the book says now, in which all streams go on where they were.
 fn rebuild(client: &Client, old: &Session, book: &mut Book) -> Result<(), Status> {
     let new = build(book)?;
-    for stream in old.inbound().streams() {
+    for stream in old.inbound.streams() {
         let roc = Roc(stream.rtp.cycle);
-        if new.inbound().add_stream(stream.ssrc, roc).is_err() {
-            new.inbound().force_roc(stream.ssrc, roc)?;
+        if new.inbound.add_stream(stream.ssrc, roc).is_err() {
+            new.inbound.force_roc(stream.ssrc, roc)?;
         }
     }
-    for stream in old.outbound().streams() {
+    for stream in old.outbound.streams() {
         let roc = Roc(stream.rtp.cycle);
         let next = stream.rtcp.highest_index.map_or(0, |highest| (highest + 1) & 0x7fff_ffff);
         let next = u32::try_from(next).unwrap_or_default();
-        if new.outbound().add_stream(stream.ssrc, roc, next).is_err() {
-            new.outbound().force_roc(stream.ssrc, roc)?;
+        if new.outbound.add_stream(stream.ssrc, roc, next.max(1)).is_err() {
+            new.outbound.force_roc(stream.ssrc, roc)?;
         }
     }
     client.replace(new)
@@ -227,8 +228,8 @@ fn rebuild(client: &Client, old: &Session, book: &mut Book) -> Result<(), Status
 pub extern "C" fn srtp_set_stream_roc(session: srtp_t, ssrc: u32, roc: u32) -> Status {
     call(|| {
         control(session, |_, session, _| {
-            let received = session.inbound().force_roc(ssrc, Roc(roc)).is_ok();
-            let sent = session.outbound().force_roc(ssrc, Roc(roc)).is_ok();
+            let received = session.inbound.force_roc(ssrc, Roc(roc)).is_ok();
+            let sent = session.outbound.force_roc(ssrc, Roc(roc)).is_ok();
             if received || sent { Ok(()) } else { Err(Status::BadParam) }
         })
     })
@@ -241,7 +242,7 @@ pub unsafe extern "C" fn srtp_get_stream_roc(session: srtp_t, ssrc: u32, roc: *m
     let Some(place) = (unsafe { roc.as_mut() }) else { return Status::BadParam };
     call(|| {
         control(session, |_, session, _| {
-            let counters = [session.inbound().roc(ssrc), session.outbound().roc(ssrc)];
+            let counters = [session.inbound.roc(ssrc), session.outbound.roc(ssrc)];
             // One direction of a stream is in use, as a rule; the other is at 0.
             let Roc(found) = counters.into_iter().flatten().max().ok_or(Status::BadParam)?;
             *place = found;
@@ -309,17 +310,18 @@ unsafe fn trailer(session: srtp_t, rtcp: bool, (use_mki, index): (u32, u32), len
     let Some(place) = (unsafe { length.as_mut() }) else { return Status::BadParam };
     call(|| {
         control(session, |_, _, book| {
-            let of = |bound: &Bound| {
+            let of = |bound: &Bound| -> Result<usize, Status> {
                 let policy = &bound.policy;
-                let mki = match (use_mki, policy.keys.get(usize::try_from(index).unwrap_or(usize::MAX))) {
-                    (0, _) => 0,
-                    (_, Some(key)) => key.mki.len(),
-                    (_, None) => return Err(Status::BadMki),
-                };
+                let key = policy.keys.get(usize::try_from(index).unwrap_or(usize::MAX)).ok_or(Status::BadParam)?;
+                let mki = if use_mki == 0 { 0 } else { key.mki.len() };
                 Ok(policy.shape.tag_len(rtcp) + mki + if rtcp { 4 } else { 0 })
             };
-            let lengths: Vec<usize> = book.all().map(of).collect::<Result<_, _>>()?;
-            let most = lengths.into_iter().max().ok_or(Status::BadParam)?;
+            // As libsrtp2 answers: a template without such a key adds nothing, a stream without is an error.
+            let mut most = book.template.as_ref().map(|bound| of(bound).unwrap_or(0));
+            for bound in book.streams.values() {
+                most = most.max(Some(of(bound)?));
+            }
+            let most = most.ok_or(Status::BadParam)?;
             *place = u32::try_from(most).map_err(|_| Status::BadParam)?;
             Ok(())
         })

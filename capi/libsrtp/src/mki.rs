@@ -4,9 +4,9 @@
 //! out of a packet, or put in, without a difference to anything else. This costs a copy and the client's book; clients as a rule do not do it.
 
 use crate::abi::Status;
-use crate::packets::{Mki, ssrc};
-use crate::sessions::{Bound, Client};
-use keyflip::{Guard, Protocol, Session};
+use crate::packets::{Mki, send, ssrc};
+use crate::sessions::{Bound, Client, Session};
+use keyflip::{Guard, Protocol};
 use zeroize::Zeroizing;
 
 /// Protects the first `len` octets of `buffer` by the key that the call asks for.
@@ -19,7 +19,7 @@ pub(crate) fn protect(
     len: usize,
     mki: Mki,
 ) -> Result<usize, Status> {
-    let outbound = session.outbound();
+    let outbound = &session.outbound;
     let ssrc = ssrc(protocol, buffer.get(..len).unwrap_or_default()).ok_or(Status::BadParam)?;
     // Held until the packet is protected: nobody else chooses another key meanwhile.
     let mut book = client.policies()?;
@@ -34,17 +34,10 @@ pub(crate) fn protect(
         bound.sends_under = index;
     }
     if mki.is_used || bound.policy.mki_len() == 0 {
-        return Ok(match protocol {
-            Protocol::Rtp => outbound.protect_rtp(guard, buffer, len),
-            Protocol::Rtcp => outbound.protect_rtcp(guard, buffer, len),
-        }?);
+        return send(session, guard, protocol, buffer, len);
     }
-    let mut with_mki = Zeroizing::new(vec![0; buffer.len()]);
-    let packet = buffer.get(..len).unwrap_or_default();
-    let sealed = match protocol {
-        Protocol::Rtp => outbound.protect_rtp_to(guard, packet, &mut with_mki),
-        Protocol::Rtcp => outbound.protect_rtcp_to(guard, packet, &mut with_mki),
-    }?;
+    let mut with_mki = Zeroizing::new(buffer.to_vec());
+    let sealed = send(session, guard, protocol, &mut with_mki, len)?;
     with_mki.truncate(sealed);
     let at = place(bound, protocol, sealed - bound.policy.mki_len()).ok_or(Status::Fail)?;
     let octets = with_mki.iter().take(at).chain(with_mki.iter().skip(at + bound.policy.mki_len()));
@@ -62,7 +55,7 @@ pub(crate) fn unprotect(
     protocol: Protocol,
     packet: &mut [u8],
 ) -> Result<usize, Status> {
-    let inbound = session.inbound();
+    let inbound = &session.inbound;
     let ssrc = ssrc(protocol, packet).ok_or(Status::BadParam)?;
     let with_mki = {
         let mut book = client.policies()?;

@@ -5,11 +5,11 @@ use crate::control::call;
 use crate::directions::Way;
 use crate::events::{self, has_handler};
 use crate::mki;
-use crate::sessions::{self, Client};
+use crate::sessions::{self, Client, Session};
 use core::ffi::{c_int, c_uint, c_void};
 use core::slice;
 use core::sync::atomic::Ordering;
-use keyflip::{Guard, Protocol, Session};
+use keyflip::{Error, Guard, Protocol};
 
 /// Which MKI a call asks for.
 #[derive(Clone, Copy)]
@@ -105,13 +105,36 @@ pub(crate) fn ssrc(protocol: Protocol, packet: &[u8]) -> Option<u32> {
     packet.get(at..)?.first_chunk().map(|octets| u32::from_be_bytes(*octets))
 }
 
+/// Protects by the core, in whose sender a stream begins at its first packet.
+pub(crate) fn send(
+    session: &Session,
+    guard: &Guard<'_>,
+    protocol: Protocol,
+    buffer: &mut [u8],
+    len: usize,
+) -> Result<usize, Status> {
+    let mut protect = || match protocol {
+        Protocol::Rtp => session.outbound.protect_rtp(guard, buffer, len),
+        Protocol::Rtcp => session.outbound.protect_rtcp(guard, buffer, len),
+    };
+    let outcome = protect();
+    if outcome != Err(Error::UnknownSsrc) || !session.has_template {
+        return Ok(outcome?);
+    }
+    let ssrc = ssrc(protocol, buffer).ok_or(Status::BadParam)?;
+    session.begin_sending(ssrc)?;
+    Ok(match protocol {
+        Protocol::Rtp => session.outbound.protect_rtp(guard, buffer, len),
+        Protocol::Rtcp => session.outbound.protect_rtcp(guard, buffer, len),
+    }?)
+}
+
 /// # Safety
 ///
 /// `packet` has `*len` octets and room for the trailer behind them; both are null or the caller's alone during the call.
 unsafe fn protect(session: srtp_t, protocol: Protocol, packet: *mut c_void, len: *mut c_int, mki: Mki) -> Status {
     let work = |client: &Client, session: &Session, guard: &Guard<'_>, packet: *mut u8, len: usize| {
-        let outbound = session.outbound();
-        let trailer = if protocol == Protocol::Rtp { outbound.rtp_overhead() } else { outbound.rtcp_overhead() };
+        let trailer = client.trailer(protocol);
         // SAFETY: as this function's. Nothing beyond the trailer is touched.
         let buffer = unsafe { slice::from_raw_parts_mut(packet, len + trailer) };
         // Relaxed: whoever sees it takes the book.
@@ -121,10 +144,7 @@ unsafe fn protect(session: srtp_t, protocol: Protocol, packet: *mut c_void, len:
         if mki.is_used && mki.index > 0 {
             return Err(Status::BadMki);
         }
-        Ok(match protocol {
-            Protocol::Rtp => outbound.protect_rtp(guard, buffer, len),
-            Protocol::Rtcp => outbound.protect_rtcp(guard, buffer, len),
-        }?)
+        send(session, guard, protocol, buffer, len)
     };
     // SAFETY: as this function's.
     unsafe { run(session, protocol, Way::Sent, (packet, len), work) }
@@ -148,8 +168,8 @@ unsafe fn unprotect(
             return mki::unprotect(client, session, guard, protocol, packet);
         }
         let plain = match protocol {
-            Protocol::Rtp => session.inbound().unprotect_rtp(guard, packet),
-            Protocol::Rtcp => session.inbound().unprotect_rtcp(guard, packet),
+            Protocol::Rtp => session.inbound.unprotect_rtp(guard, packet),
+            Protocol::Rtcp => session.inbound.unprotect_rtcp(guard, packet),
         }?;
         Ok(plain.len())
     };
@@ -181,7 +201,7 @@ unsafe fn run(
         sessions::with(name, |client, guard| {
             // Before it is changed. SAFETY: as this function's.
             let ssrc = ssrc(protocol, unsafe { slice::from_raw_parts(packet, octets) });
-            let done = work(client, client.session(guard)?, guard, packet, octets);
+            let done = work(client, client.session(guard), guard, packet, octets);
             if let Some(ssrc) = ssrc.filter(|_| has_handler()) {
                 let is_collision = done.is_ok() && client.directions.note(ssrc, way);
                 event = match &done {

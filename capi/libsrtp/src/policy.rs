@@ -3,9 +3,7 @@
 use crate::abi::*;
 use core::ffi::c_uint;
 use core::slice;
-use keyflip::{
-    Cryptex, Domain, Grace, HeaderKeystream, MasterKey, NewStreams, Profile, Session, SessionBuilder, SrtcpEncryption,
-};
+use keyflip::{Cryptex, Grace, HeaderKeystream, MasterKey, Profile, Session, SessionBuilder, SrtcpEncryption};
 use zeroize::Zeroizing;
 
 /// As many master keys as libsrtp2 takes.
@@ -30,7 +28,7 @@ pub(crate) struct Shape {
     profile: Profile,
     encrypts_srtp: bool,
     encrypts_srtcp: bool,
-    window: u32,
+    pub(crate) window: u32,
     repeats: bool,
     encrypted_ids: Vec<u8>,
     pub(crate) cryptex: bool,
@@ -65,7 +63,7 @@ impl Shape {
     }
 
     /// A builder without keys.
-    pub(crate) fn builder(&self, whose: Whose) -> SessionBuilder {
+    pub(crate) fn builder(&self) -> SessionBuilder {
         let mut builder = Session::builder(self.profile)
             .replay_window(self.window)
             .srtcp_replay_window(128)
@@ -73,9 +71,6 @@ impl Shape {
             // A key that was replaced is refused at once, as in libsrtp2.
             .grace(Grace::NONE)
             .header_extension_keystream(HeaderKeystream::Libsrtp);
-        if whose == Whose::Template {
-            builder = builder.new_streams(NewStreams::AtFirstPacket);
-        }
         if !self.encrypts_srtp {
             builder = builder.unencrypted_srtp();
         }
@@ -92,11 +87,6 @@ impl Shape {
             builder = builder.cryptex(Cryptex::Enabled);
         }
         builder
-    }
-
-    /// A session without a template.
-    pub(crate) fn empty_session(domain: &Domain) -> keyflip::Result<Session> {
-        Self::plain().builder(Whose::Template).build(domain)
     }
 
     pub(crate) const fn tag_len(&self, rtcp: bool) -> usize {
@@ -130,7 +120,7 @@ impl Policy {
     ///
     /// `bad_param` for MKIs that cannot be told apart.
     pub(crate) fn builder(&self) -> Result<SessionBuilder, Status> {
-        let mut builder = self.shape.builder(self.whose);
+        let mut builder = self.shape.builder();
         for key in &self.keys {
             builder = builder.inbound(key.master_key()?);
         }

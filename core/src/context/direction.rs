@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::id::{ContextId, KeyId, SpaceId};
 use crate::index::Ssrc;
 use crate::kernels::fork::Locked;
-use crate::keys::{Held, History, SessionKeys};
+use crate::keys::{Held, History, Limits, SessionKeys};
 use crate::policy::{Grace, Policy};
 use crate::secret::MasterKey;
 use crate::space::Space;
@@ -30,9 +30,9 @@ pub(crate) struct Direction {
 /// What control operations need to go one after the other.
 pub(super) struct Control {
     /// That of the direction.
-    id: ContextId,
+    pub(super) id: ContextId,
     /// Of all keys of the direction, those of slots too: a stream compares the ids of the keys it meets.
-    next_key: u64,
+    pub(super) next_key: u64,
     pub(super) next_space: u64,
     /// Where a key goes that has no current one beside it, and every key of a slot.
     pub(super) first_space: Arc<Space>,
@@ -54,8 +54,24 @@ impl Control {
     pub(super) fn derive(&mut self, policy: &Policy, domain: &Domain, master: &MasterKey) -> Result<Arc<SessionKeys>> {
         let id = KeyId(self.next_key);
         let limits = policy.limits.at_most(master.lifetime().unwrap_or(u64::MAX));
-        let key = SessionKeys::derive(policy.spec, master, (self.id, id), limits, policy.elements, domain.tally())?;
+        let key = Self::derive_as(policy, domain, master, (self.id, id), limits)?;
         self.next_key += 1;
+        Ok(key)
+    }
+
+    /// Derives a key, which keeps its master key where the policy says so.
+    pub(super) fn derive_as(
+        policy: &Policy,
+        domain: &Domain,
+        master: &MasterKey,
+        name: (ContextId, KeyId),
+        limits: Limits,
+    ) -> Result<Arc<SessionKeys>> {
+        let mut key = SessionKeys::derive(policy.spec, master, name, limits, policy.elements, domain.tally())?;
+        if policy.movable {
+            // Nobody else has it yet.
+            Arc::get_mut(&mut key).ok_or(Error::NoKey)?.keep_master(master, policy.spec);
+        }
         Ok(key)
     }
 
@@ -119,14 +135,18 @@ impl Direction {
         };
         let ring = control.first_ring(&policy, domain, keys)?;
         ring.iter().for_each(|held| control.history.note(&held.key));
+        Ok(Self::of(domain, policy, inbound, ring, control))
+    }
+
+    pub(super) fn of(domain: &Domain, policy: Policy, inbound: bool, ring: Ring, control: Control) -> Arc<Self> {
         let ring = Published::new(domain, ring);
-        Ok(Arc::new_cyclic(|this| Self {
+        Arc::new_cyclic(|this| Self {
             context: Context::new(domain.id(), control.id, policy, inbound, ring),
             this: Weak::clone(this),
             domain: domain.clone(),
             control: Mutex::new(control),
             made: Instant::now(),
-        }))
+        })
     }
 
     /// The policy of a context of a direction.
@@ -175,6 +195,7 @@ impl Direction {
         let guard = self.domain.pin();
         let context = self.context_of(whose, &guard)?;
         let ring = context.ring(&guard)?;
+        ring.check_not_moved()?;
         let (next, outcome) = change(context, ring, &mut control)?;
         if let Some(next) = next {
             self.publish(whose, context, ring, next, &mut control, &guard)?;

@@ -167,7 +167,7 @@ impl Direction {
         self.set_timer(control);
     }
 
-    fn set_timer(&self, control: &mut Control) {
+    pub(super) fn set_timer(&self, control: &mut Control) {
         let Some((_, at)) = control.deadlines.first() else { return };
         if control.timer.is_none_or(|set| *at < set) {
             let task: Weak<Self> = Weak::clone(&self.this);

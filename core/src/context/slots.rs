@@ -54,6 +54,7 @@ impl Direction {
         let policy = Self::checked(policy, inbound)?;
         let mut control = self.lock();
         let guard = self.domain().pin();
+        self.ring(&guard)?.check_not_moved()?;
         self.domain().check_backlog()?;
         let slots = self.slot_table(&guard)?;
         if slots.is_some_and(|slots| slots.get(ssrc).is_some()) {
@@ -83,6 +84,7 @@ impl Direction {
         let mut control = self.lock();
         let guard = self.domain().pin();
         let ring = self.context_of(Some(ssrc), &guard)?.ring(&guard)?;
+        ring.check_not_moved()?;
         control.deadlines.retain(|(id, _)| !ring.is_in_grace(*id));
         ring.iter().for_each(|held| held.key.retire());
         self.put_slot(ssrc, None, &guard)
@@ -97,7 +99,7 @@ impl Direction {
         self.slot_table(&guard).ok().flatten().into_iter().flat_map(Slots::ssrcs).collect()
     }
 
-    fn put_slot(&self, ssrc: Ssrc, slot: Option<Arc<Context>>, guard: &Guard<'_>) -> Result<()> {
+    pub(super) fn put_slot(&self, ssrc: Ssrc, slot: Option<Arc<Context>>, guard: &Guard<'_>) -> Result<()> {
         let table = &self.slots;
         let put = match table.load(0, guard)?.value {
             None => table.fill(0, Arc::new(Slots::default().with(ssrc, slot)), guard).is_ok(),

@@ -37,7 +37,6 @@ impl Direction {
         visit: impl FnOnce(&[&Arc<Space>], &mut Totals, &Guard<'_>) -> Result<R>,
     ) -> Result<R> {
         let mut control = self.lock();
-        self.domain().check_backlog()?;
         let guard = self.domain().pin();
         let context = self.context_for(ssrc, &guard)?;
         let mut gone = control.gone;
@@ -53,6 +52,7 @@ impl Direction {
         guard: &'g Guard<'_>,
     ) -> Result<Vec<&'g Arc<Space>>> {
         let ring = context.ring(guard)?;
+        ring.check_not_moved()?;
         let mut spaces = ring.spaces();
         if ring.current().is_err() {
             spaces.retain(|space| !Arc::ptr_eq(space, &control.first_space));
@@ -81,6 +81,7 @@ impl Direction {
     ///
     /// [`Error::NoSuchStream`], [`Error::TooManyRetired`].
     pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
+        self.domain().check_backlog()?;
         let removed = self.change_spaces(ssrc, |spaces, gone, guard| {
             spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, gone, guard)?))
         })?;
@@ -114,6 +115,7 @@ impl Direction {
     ///
     /// [`Error::NoSuchStream`], [`Error::TooManyRetired`].
     pub(crate) fn force_roc(&self, ssrc: Ssrc, roc: Roc) -> Result<()> {
+        self.domain().check_backlog()?;
         let restarted = self.change_spaces(ssrc, |spaces, gone, guard| {
             spaces.first().map_or(Ok(false), |space| space.restart(ssrc, roc, gone, guard))
         })?;

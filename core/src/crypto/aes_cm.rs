@@ -43,6 +43,7 @@ impl AesCm {
     }
 
     /// XORs `body` with the keystream, from its block `first` on.
+    #[inline(always)]
     pub(crate) fn crypt(&self, frame: &Frame, first: u16, body: InOutBuf<'_, '_, u8>) {
         if let Some(aes) = &self.aes {
             aes.counter_mode(self.iv(frame, first), body);

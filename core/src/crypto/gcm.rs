@@ -10,7 +10,7 @@ use super::aes::{Aes, BLOCK};
 use super::aes_cm::with_session_key;
 use super::kdf::{Labels, Prf};
 use crate::error::{Error, Result};
-use crate::kernels::{Engine, GcmKey, on_scrubbed_stack};
+use crate::kernels::{Engine, GcmKey, on_scrubbed_stack, scrub_at_length, scrubbed};
 use crate::wire::HeaderForm;
 use cipher::inout::InOutBuf;
 use ghash::GHash;
@@ -79,6 +79,7 @@ impl AesGcm {
     }
 
     /// XORs `body` with the keystream, from its block `first` on.
+    #[inline(always)]
     pub(crate) fn crypt(&self, frame: &Frame, first: u16, body: InOutBuf<'_, '_, u8>) {
         let first = u32::from(first);
         match &self.keys {
@@ -89,12 +90,13 @@ impl AesGcm {
     }
 
     /// Encrypts the body behind `head`, and gives the tag.
+    #[inline(always)]
     pub(crate) fn seal(&self, frame: &Frame, head: &[u8], mut body: InOutBuf<'_, '_, u8>) -> [u8; TAG_LEN] {
         match &self.keys {
             Some(Keys::Kernel(key)) => key.seal(self.block(frame, 1), head, frame.word(), body),
             Some(Keys::Portable { aes, ghash }) => {
                 aes.counter_mode(self.block(frame, 2), body.reborrow());
-                self.portable_tag(aes, ghash, frame, head, body.get_out())
+                self.portable_tag(aes, ghash, *frame, head, body.get_out())
             }
             None => [0; TAG_LEN],
         }
@@ -103,20 +105,22 @@ impl AesGcm {
     /// The tag of `protected`: head and body in the clear or encrypted, as the frame says.
     ///
     /// Additional data is the head, with SRTCP's word after it; all of a packet that is not encrypted (RFC 7714 8.2, 9.2, 9.3).
+    #[inline(always)]
     pub(crate) fn tag(&self, frame: &Frame, protected: &[u8]) -> [u8; TAG_LEN] {
         if let HeaderForm::Cryptex { csrcs: csrcs @ 1.. } = frame.form {
-            return self.tag_apart(frame, csrcs, protected);
+            return scrubbed(scrub_at_length, || self.tag_apart(*frame, csrcs, protected));
         }
         let head = if frame.encrypted { frame.head } else { protected.len() };
         let (head, ciphertext) = protected.split_at_checked(head).unwrap_or((protected, &[]));
         match &self.keys {
             Some(Keys::Kernel(key)) => key.tag(self.block(frame, 1), head, frame.word(), ciphertext),
-            Some(Keys::Portable { aes, ghash }) => self.portable_tag(aes, ghash, frame, head, ciphertext),
+            Some(Keys::Portable { aes, ghash }) => self.portable_tag(aes, ghash, *frame, head, ciphertext),
             None => [0; TAG_LEN],
         }
     }
 
-    fn portable_tag(&self, aes: &Aes, ghash: &GHash, frame: &Frame, head: &[u8], ciphertext: &[u8]) -> [u8; TAG_LEN] {
+    #[inline(never)]
+    fn portable_tag(&self, aes: &Aes, ghash: &GHash, frame: Frame, head: &[u8], ciphertext: &[u8]) -> [u8; TAG_LEN] {
         let word = frame.word();
         let word = word.as_ref().map_or(&[][..], |word| word);
         let mut hash = ghash.clone();
@@ -126,10 +130,11 @@ impl AesGcm {
         let lengths = bits(head.len() + word.len()) << 64 | bits(ciphertext.len());
         hash.update(&[lengths.to_be_bytes().into()]);
         let hash = u128::from_be_bytes(hash.finalize().into());
-        (hash ^ aes.encrypt_block(self.block(frame, 1))).to_be_bytes()
+        (hash ^ aes.encrypt_block(self.block(&frame, 1))).to_be_bytes()
     }
 
     /// `IV || count`, with `IV = (0 || SSRC || index) XOR salt`: 16, 32 and 48 bits (RFC 7714 8.1, 9.1). The count of 1 is that of the tag.
+    #[inline(always)]
     fn block(&self, frame: &Frame, count: u32) -> u128 {
         let per_packet = u128::from(frame.ssrc.0) << 80 | u128::from(frame.iv_index()) << 32 | u128::from(count);
         u128::from_be_bytes(self.salt) ^ per_packet

@@ -1,8 +1,9 @@
 //! HMAC-SHA1 (RFC 2104, RFC 3711 4.2.1) under a session authentication key.
 
+use super::MAX_TAG_LEN;
 use super::kdf::{Labels, Prf};
-use super::{MAX_TAG_LEN, Suffix};
 use crate::kernels::{HmacJob, HmacKernels, Kernels, Midstates};
+use crate::wire::rtcp::WORD_LEN;
 use zeroize::Zeroizing;
 
 /// Octets of a session authentication key (RFC 3711 5.2).
@@ -31,8 +32,8 @@ impl HmacSha1 {
     }
 
     /// The MAC of `message || suffix`.
-    pub(crate) fn compute(&self, message: &[u8], suffix: Suffix, tag: &mut [u8; MAX_TAG_LEN]) {
-        let (Suffix::Roc(suffix) | Suffix::Word(suffix)) = suffix;
+    #[inline(always)]
+    pub(crate) fn compute(&self, message: &[u8], suffix: [u8; WORD_LEN], tag: &mut [u8; MAX_TAG_LEN]) {
         self.kernels.one(&self.key, message, suffix, tag);
     }
 
@@ -42,8 +43,7 @@ impl HmacSha1 {
     }
 
     /// The same, to be computed beside others.
-    pub(crate) const fn job<'a>(&'a self, message: &'a [u8], suffix: Suffix) -> HmacJob<'a> {
-        let (Suffix::Roc(suffix) | Suffix::Word(suffix)) = suffix;
+    pub(crate) const fn job<'a>(&'a self, message: &'a [u8], suffix: [u8; WORD_LEN]) -> HmacJob<'a> {
         HmacJob::new(&self.key, message, suffix)
     }
 }
@@ -61,13 +61,13 @@ mod tests {
             let mut ours = HmacSha1::vacant();
             ours.set_key(&key);
             let mut tag = [0; MAX_TAG_LEN];
-            ours.compute(&message, Suffix::Roc(suffix), &mut tag);
+            ours.compute(&message, suffix, &mut tag);
             let mut theirs = Hmac::<Sha1>::new_from_slice(&key).unwrap();
             theirs.update(&message);
             theirs.update(&suffix);
             let theirs = theirs.finalize().into_bytes();
             prop_assert_eq!(tag.as_slice(), theirs.as_slice());
-            let mut jobs = [ours.job(&message, Suffix::Word(suffix))];
+            let mut jobs = [ours.job(&message, suffix)];
             HmacKernels::of(Kernels::active()).many(&mut jobs);
             prop_assert_eq!(jobs[0].tag.as_slice(), theirs.as_slice());
         }

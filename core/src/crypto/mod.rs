@@ -31,29 +31,19 @@ use tag::{FullTag, MAX_TAG_LEN};
 /// What a suite needs to know of a packet beside its octets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
-    pub(crate) ssrc: Ssrc,
     /// The whole index; of SRTCP, with the bits above the 31 that are on the wire.
     pub(crate) index: u64,
     /// Octets in the clear at the start.
     pub(crate) head: usize,
+    pub(crate) ssrc: Ssrc,
     pub(crate) encrypted: bool,
     pub(crate) form: HeaderForm,
-    pub(crate) suffix: Suffix,
-}
-
-/// What is authenticated beside the packet up to the end of its body.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Suffix {
-    /// SRTP: the ROC, which is not on the wire (RFC 3711 4.2).
-    Roc([u8; 4]),
-    /// SRTCP: E flag and index, which are.
-    Word([u8; WORD_LEN]),
+    pub(crate) protocol: Protocol,
 }
 
 impl Frame {
     pub(crate) const fn srtp(ssrc: Ssrc, index: PacketIndex, head: usize, encrypted: bool) -> Self {
-        let suffix = Suffix::Roc(index.roc().0.to_be_bytes());
-        Self { ssrc, index: index.get(), head, encrypted, form: HeaderForm::Clear, suffix }
+        Self { ssrc, index: index.get(), head, encrypted, form: HeaderForm::Clear, protocol: Protocol::Rtp }
     }
 
     pub(crate) const fn with_form(self, form: HeaderForm) -> Self {
@@ -61,23 +51,33 @@ impl Frame {
     }
 
     pub(crate) const fn srtcp(ssrc: Ssrc, index: SrtcpIndex, head: usize, encrypted: bool) -> Self {
-        let suffix = Suffix::Word(Word::new(index, encrypted).to_octets());
-        Self { ssrc, index: index.get(), head, encrypted, form: HeaderForm::Clear, suffix }
+        Self { ssrc, index: index.get(), head, encrypted, form: HeaderForm::Clear, protocol: Protocol::Rtcp }
+    }
+
+    /// What is authenticated after the packet up to the end of its body: SRTP's ROC, which is not on the wire (RFC 3711 4.2), or SRTCP's word, which is.
+    #[inline]
+    pub(crate) const fn suffix(&self) -> [u8; WORD_LEN] {
+        match self.protocol {
+            Protocol::Rtp => PacketIndex::from_estimate(self.index).roc().0.to_be_bytes(),
+            Protocol::Rtcp => Word::new(SrtcpIndex::from_extended(self.index), self.encrypted).to_octets(),
+        }
     }
 
     /// SRTCP's word, as it is on the wire; nothing for SRTP.
+    #[inline]
     pub(crate) const fn word(&self) -> Option<[u8; WORD_LEN]> {
-        match self.suffix {
-            Suffix::Roc(_) => None,
-            Suffix::Word(word) => Some(word),
+        match self.protocol {
+            Protocol::Rtp => None,
+            Protocol::Rtcp => Some(self.suffix()),
         }
     }
 
     /// The index as it enters an initialization vector: 48 bits of SRTP, 31 of SRTCP.
+    #[inline]
     const fn iv_index(&self) -> u64 {
-        match self.suffix {
-            Suffix::Roc(_) => self.index,
-            Suffix::Word(_) => SrtcpIndex::from_extended(self.index).wire() as u64,
+        match self.protocol {
+            Protocol::Rtp => self.index,
+            Protocol::Rtcp => SrtcpIndex::from_extended(self.index).wire() as u64,
         }
     }
 }
@@ -109,11 +109,13 @@ pub(crate) enum Suite<'k> {
 
 impl Suite<'_> {
     /// Encrypts or decrypts a body.
+    #[inline(always)]
     pub(crate) fn crypt(&self, frame: &Frame, body: InOutBuf<'_, '_, u8>) {
         self.crypt_from(frame, 0, body);
     }
 
     /// Encrypts or decrypts a body from its block `first` on.
+    #[inline(always)]
     pub(crate) fn crypt_from(&self, frame: &Frame, first: u16, body: InOutBuf<'_, '_, u8>) {
         match self {
             Self::Hmac { cipher: Some(cipher), .. } if frame.encrypted => cipher.crypt(frame, first, body),
@@ -123,6 +125,7 @@ impl Suite<'_> {
     }
 
     /// Encrypts a body behind `head` and computes its tag in one pass. `None`, and nothing is done, by a suite that takes two.
+    #[inline(always)]
     pub(crate) fn seal(&self, frame: &Frame, head: &[u8], body: InOutBuf<'_, '_, u8>) -> Option<FullTag> {
         match self {
             Self::Gcm(gcm) if frame.encrypted => Some(FullTag::of(&gcm.seal(frame, head, body))),
@@ -131,6 +134,7 @@ impl Suite<'_> {
     }
 
     /// Writes the tag over the protected octets, `head || body`, truncated to the length of `tag`.
+    #[inline(always)]
     pub(crate) fn tag(&self, frame: &Frame, protected: &[u8], tag: &mut [u8]) {
         self.full_tag(frame, protected).write(tag);
     }
@@ -140,15 +144,17 @@ impl Suite<'_> {
     /// # Errors
     ///
     /// [`Error::AuthenticationFailed`](crate::error::Error::AuthenticationFailed).
+    #[inline(always)]
     pub(crate) fn verify(&self, frame: &Frame, protected: &[u8], tag: &[u8]) -> Result<Authenticated> {
         self.full_tag(frame, protected).verify(frame, tag)
     }
 
+    #[inline(always)]
     fn full_tag(&self, frame: &Frame, protected: &[u8]) -> FullTag {
         match self {
             Self::Hmac { mac, .. } => {
                 let mut tag = [0; MAX_TAG_LEN];
-                mac.compute(protected, frame.suffix, &mut tag);
+                mac.compute(protected, frame.suffix(), &mut tag);
                 FullTag(tag)
             }
             Self::Gcm(gcm) => FullTag::of(&gcm.tag(frame, protected)),

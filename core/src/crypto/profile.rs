@@ -73,19 +73,19 @@ pub(crate) struct Spec {
     pub(crate) cipher: CipherKind,
     pub(crate) key_len: usize,
     pub(crate) salt_len: usize,
-    pub(crate) srtp_tag_len: usize,
-    pub(crate) srtcp_tag_len: usize,
+    pub(crate) srtp_tag_len: u8,
+    pub(crate) srtcp_tag_len: u8,
 }
 
-const fn cm(name: &'static str, key_len: usize, srtp_tag_len: usize) -> Spec {
+const fn cm(name: &'static str, key_len: usize, srtp_tag_len: u8) -> Spec {
     Spec { name, cipher: CipherKind::AesCm, key_len, salt_len: 14, srtp_tag_len, srtcp_tag_len: 10 }
 }
 
-const fn gcm(name: &'static str, key_len: usize, tag_len: usize) -> Spec {
+const fn gcm(name: &'static str, key_len: usize, tag_len: u8) -> Spec {
     Spec { name, cipher: CipherKind::AesGcm, key_len, salt_len: 12, srtp_tag_len: tag_len, srtcp_tag_len: tag_len }
 }
 
-const fn null(name: &'static str, srtp_tag_len: usize, srtcp_tag_len: usize) -> Spec {
+const fn null(name: &'static str, srtp_tag_len: u8, srtcp_tag_len: u8) -> Spec {
     Spec { name, cipher: CipherKind::Null, key_len: 16, salt_len: 14, srtp_tag_len, srtcp_tag_len }
 }
 
@@ -146,13 +146,13 @@ impl Profile {
     /// Octets of the authentication tag of SRTP packets.
     #[must_use]
     pub const fn srtp_tag_len(self) -> usize {
-        self.spec().srtp_tag_len
+        self.spec().srtp_tag_len as usize
     }
 
     /// Octets of the authentication tag of SRTCP packets. Not always that of SRTP.
     #[must_use]
     pub const fn srtcp_tag_len(self) -> usize {
-        self.spec().srtcp_tag_len
+        self.spec().srtcp_tag_len as usize
     }
 
     /// By how many octets protection makes an RTP packet longer whose key has an MKI of `mki_len` octets: tag and MKI (RFC 3711 3.1). Not what

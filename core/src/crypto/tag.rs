@@ -13,6 +13,7 @@ pub(crate) struct FullTag(pub(super) [u8; MAX_TAG_LEN]);
 
 impl FullTag {
     /// A tag of fewer octets is followed by zeros, which no truncation reaches.
+    #[inline(always)]
     pub(super) fn of(octets: &[u8]) -> Self {
         let mut tag = [0; MAX_TAG_LEN];
         for (to, from) in tag.iter_mut().zip(octets) {
@@ -26,6 +27,7 @@ impl FullTag {
     /// # Errors
     ///
     /// [`Error::AuthenticationFailed`].
+    #[inline(always)]
     pub(crate) fn verify(&self, frame: &Frame, tag: &[u8]) -> Result<Authenticated> {
         let expected = self.0.get(..tag.len()).ok_or(Error::AuthenticationFailed)?;
         if same(expected, tag).into() {
@@ -36,6 +38,7 @@ impl FullTag {
     }
 
     /// Writes it, truncated to the length of `tag`.
+    #[inline(always)]
     pub(crate) fn write(&self, tag: &mut [u8]) {
         for (to, from) in tag.iter_mut().zip(&self.0) {
             *to = *from;
@@ -44,6 +47,7 @@ impl FullTag {
 }
 
 /// Whether tags of one length are the same, in constant time: by words that overlap, since octet by octet takes as long as hashing a short packet.
+#[inline(always)]
 fn same(expected: &[u8], tag: &[u8]) -> Choice {
     let ends =
         |octets: &[u8]| Some((u64::from_ne_bytes(*octets.first_chunk()?), u64::from_ne_bytes(*octets.last_chunk()?)));

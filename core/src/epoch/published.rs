@@ -24,7 +24,7 @@ impl<T: Send + Sync + 'static> Published<T> {
     /// # Errors
     ///
     /// [`Error::ForeignGuard`] if the guard pins another domain.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn load<'g>(&'g self, guard: &'g Guard<'_>) -> Result<&'g T> {
         let pin = guard.of(self.domain).ok_or(Error::ForeignGuard)?;
         // Acquire: pairs with the Release half of the swap in `replace`, so that the value is seen as its maker left it.

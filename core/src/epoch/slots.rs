@@ -73,7 +73,7 @@ impl<T: Send + Sync + 'static, A: Room<T>> Slots<T, A> {
     /// # Errors
     ///
     /// [`Error::ForeignGuard`] if the guard pins another domain; so in all calls here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn load<'g>(&'g self, at: usize, guard: &'g Guard<'_>) -> Result<Slot<'g, T>> {
         let pin = guard.of(self.domain).ok_or(Error::ForeignGuard)?;
         // Acquire: pairs with the Release half of `fill`, `replace` and of the store that made a copy of the slot.
@@ -145,6 +145,7 @@ impl<T: Send + Sync + 'static, A: Room<T>> Slots<T, A> {
         Ok(Some(unsafe { Arc::from_raw(shared.as_raw()) }))
     }
 
+    #[inline(always)]
     fn view<'g>(shared: Shared<'g, T>) -> Slot<'g, T> {
         let frozen = shared.tag() == FROZEN;
         // SAFETY: null or a value whose count the slot owned when it was loaded. It is released by `replace`, which retires it (invariant 3),
@@ -152,6 +153,7 @@ impl<T: Send + Sync + 'static, A: Room<T>> Slots<T, A> {
         Slot { value: unsafe { shared.with_tag(0).as_ref() }, frozen }
     }
 
+    #[inline(always)]
     fn slot(&self, at: usize) -> Result<&Atomic<T>> {
         // The length is a power of two, so the look-up cannot fail; the error keeps a panic off the data path.
         let slots = self.slots.as_ref();

@@ -23,7 +23,9 @@ pub use choice::{Kernels, KernelsUnavailable, UnknownKernels};
 pub(crate) use gcm::GcmKey;
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) use nowhere::{BLOCK, Engine, GcmKey, RoundKeys};
-pub(crate) use scrub::{on_scrubbed_stack, scrub_after_batch, scrub_after_derivation, scrub_after_packet, scrubbed};
+pub(crate) use scrub::{
+    on_scrubbed_stack, scrub_after_derivation, scrub_after_lanes, scrub_after_packet, scrub_at_length, scrubbed,
+};
 pub(crate) use sha1::{HmacJob, HmacKernels, Midstates};
 #[cfg(feature = "internals")]
 pub(crate) use sha1::{Kernel, TAG_LEN};

@@ -14,19 +14,22 @@ pub(super) mod x86_64;
 
 use super::choice::portable_is_known;
 
-/// How deep, in octets, the calls that protect or unprotect a packet reach at most, with kernels: 1.9 KiB. The build without optimisation keeps every
-/// temporary.
-pub(super) const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 28 * 1024 } else { 2048 };
+/// How deep, in octets, the calls that protect or unprotect a packet reach at most, with kernels, where all is as it is as a rule: 1.1 KiB. The build
+/// without optimisation keeps every temporary.
+pub(super) const PACKET_DEPTH: usize = if cfg!(debug_assertions) { 48 * 1024 } else { 1280 };
+
+/// The same where not: a packet that is refused, a key that is not the current one, a header that is encrypted.
+pub(super) const AT_LENGTH_DEPTH: usize = if cfg!(debug_assertions) { 48 * 1024 } else { 4096 };
 
 /// The same with the portable crates: 9 KiB on x86-64, where `aes` encrypts 64 blocks at once. Elsewhere it takes a few, and what it needs was not measured.
 const PORTABLE_PACKET_DEPTH: usize = match (cfg!(debug_assertions), cfg!(target_arch = "x86_64")) {
-    (true, _) => 28 * 1024,
+    (true, _) => 48 * 1024,
     (false, true) => 12 * 1024,
     (false, false) => 4 * 1024,
 };
 
-/// The same of the calls that work on a group of packets, which keep what they know of each on the stack.
-const BATCH_DEPTH: usize = if cfg!(debug_assertions) { 128 * 1024 } else { 40 * 1024 };
+/// The same of the call that computes the tags of a group of packets, which keeps what it knows of each on the stack.
+pub(super) const LANES_DEPTH: usize = if cfg!(debug_assertions) { 96 * 1024 } else { 12 * 1024 };
 
 /// The same of the calls that derive keys. Control operations are rare enough for a margin, and a derivation is
 /// scrubbed once, when it is done.
@@ -78,10 +81,20 @@ pub(crate) fn scrub_after_derivation() {
     scrub::<DERIVATION_DEPTH>();
 }
 
-/// For [`scrubbed`]: as deep as the work on a group of packets reaches.
+/// For [`scrubbed`]: as deep as a packet's work reaches that is not like that of most.
 #[inline(always)]
-pub(crate) fn scrub_after_batch() {
-    scrub::<BATCH_DEPTH>();
+pub(crate) fn scrub_at_length() {
+    if portable_is_known() {
+        scrub::<PORTABLE_PACKET_DEPTH>();
+    } else {
+        scrub::<AT_LENGTH_DEPTH>();
+    }
+}
+
+/// For [`scrubbed`]: as deep as the tags of a group of packets reach.
+#[inline(always)]
+pub(crate) fn scrub_after_lanes() {
+    scrub::<LANES_DEPTH>();
 }
 
 /// Overwrites `DEPTH` octets below the stack pointer, and the registers that a call need not preserve.

@@ -1,6 +1,6 @@
 //! How deep calls reach, seen by paint on the stack.
 
-use super::scrub::{CONSTRUCTION_DEPTH, DERIVATION_DEPTH, PACKET_DEPTH};
+use super::scrub::{AT_LENGTH_DEPTH, CONSTRUCTION_DEPTH, DERIVATION_DEPTH, PACKET_DEPTH};
 use crate::crypto::Suites;
 use crate::crypto::aes::Aes;
 use crate::{Cryptex, Domain, MasterKey, Outgoing, Profile, Received, Roc, Session};
@@ -83,11 +83,10 @@ fn p10_no_packet_reaches_deeper_than_its_scrub() {
         for profile in Profile::ALL {
             let builder = Session::builder(profile).inbound(key(profile, 7)).outbound(key(profile, 7));
             let session = builder.build(&domain).unwrap();
-            // Before it is measured: the first packet of a stream has other things to do.
             session.inbound().add_stream(0, Roc(0)).unwrap();
-            session.outbound().add_stream(0, Roc(0), 0).unwrap();
             let guard = domain.pin();
-            for (seq, len) in (0u8..).zip([12, 28, 176, 1212, 1500]) {
+            // The first packet of a stream is another matter: it is not measured.
+            for (seq, len) in (0u8..).zip([12, 12, 28, 176, 1212, 1500]) {
                 for rtcp in [false, true] {
                     let mut packet = vec![0; len + 64];
                     packet[..4].copy_from_slice(&if rtcp { [0x80, 200, 0, 1] } else { [0x80, 0, 0, seq] });
@@ -110,13 +109,25 @@ fn p10_no_packet_reaches_deeper_than_its_scrub() {
                         };
                         assert!(done.is_ok());
                     });
-                    reached.push((rtcp, profile, len, protecting, unprotecting));
+                    let (refusing, _) = reach(&mut || {
+                        let (inbound, packet) = (session.inbound(), &mut packet[..sealed]);
+                        let done = if rtcp {
+                            inbound.unprotect_rtcp(&guard, packet)
+                        } else {
+                            inbound.unprotect_rtp(&guard, packet)
+                        };
+                        // Decrypted, it does not verify any more; or else it is a replay.
+                        assert!(done.is_err());
+                    });
+                    if seq > 0 {
+                        reached.push((rtcp, profile, len, [protecting, unprotecting, refusing]));
+                    }
                 }
             }
         }
-        for (rtcp, profile, len, protecting, unprotecting) in &reached {
+        for (rtcp, profile, len, depths) in &reached {
             let idle = reached.iter().find(|idle| idle.0 == *rtcp && !idle.1.is_authenticated()).unwrap();
-            assert_eq!((*protecting, *unprotecting), (idle.3, idle.4), "{profile}, {len} octets");
+            assert_eq!(*depths, idle.3, "{profile}, {len} octets");
         }
     });
 }
@@ -158,28 +169,36 @@ fn p10_no_group_of_packets_reaches_deeper_than_its_scrub() {
             let builder = Session::builder(profile).inbound(key(profile, 7)).outbound(key(profile, 7));
             let session = builder.build(&domain).unwrap();
             session.inbound().add_stream(0, Roc(0)).unwrap();
-            session.outbound().add_stream(0, Roc(0), 0).unwrap();
             let mut guard = domain.pin();
-            let mut packets = vec![vec![0u8; 1200]; 64];
-            for (seq, packet) in (0u8..).zip(&mut packets) {
-                packet[..12].copy_from_slice(&[0x80, 0, 0, seq, 0, 0, 0, 0, 0, 0, 0, 0]);
+            // The first packet of a stream is another matter: the first group is not measured.
+            for first in [0u8, 64] {
+                let mut packets = vec![vec![0u8; 1200]; 64];
+                for (seq, packet) in (first..).zip(&mut packets) {
+                    packet[..12].copy_from_slice(&[0x80, 0, 0, seq, 0, 0, 0, 0, 0, 0, 0, 0]);
+                }
+                let lens: Vec<usize> = (0..64).map(|at| 12 + at * 17).collect();
+                let mut outgoing: Vec<Outgoing<'_>> = (packets.iter_mut().zip(&lens))
+                    .map(|(packet, len)| Outgoing::rtp(session.outbound(), packet, *len))
+                    .collect();
+                let (protecting, _) = reach(&mut || crate::protect_batch(&mut guard, &mut outgoing));
+                let sealed: Vec<usize> = outgoing.iter().map(|packet| packet.result().unwrap()).collect();
+                let mut received: Vec<Received<'_>> = (packets.iter_mut().zip(sealed))
+                    .map(|(packet, len)| Received::rtp(session.inbound(), &mut packet[..len]))
+                    .collect();
+                let (unprotecting, _) = reach(&mut || crate::unprotect_batch(&mut guard, &mut received));
+                assert!(received.iter().all(|packet| packet.result().is_ok()));
+                if first > 0 {
+                    reached.push((profile, protecting, unprotecting));
+                }
             }
-            let lens: Vec<usize> = (0..64).map(|at| 12 + at * 17).collect();
-            let mut outgoing: Vec<Outgoing<'_>> = (packets.iter_mut().zip(&lens))
-                .map(|(packet, len)| Outgoing::rtp(session.outbound(), packet, *len))
-                .collect();
-            let (protecting, _) = reach(&mut || crate::protect_batch(&mut guard, &mut outgoing));
-            let sealed: Vec<usize> = outgoing.iter().map(|packet| packet.result().unwrap()).collect();
-            let mut received: Vec<Received<'_>> = (packets.iter_mut().zip(sealed))
-                .map(|(packet, len)| Received::rtp(session.inbound(), &mut packet[..len]))
-                .collect();
-            let (unprotecting, _) = reach(&mut || crate::unprotect_batch(&mut guard, &mut received));
-            assert!(received.iter().all(|packet| packet.result().is_ok()));
-            reached.push((profile, protecting, unprotecting));
         }
         for (profile, protecting, unprotecting) in &reached {
             let idle = reached.iter().find(|idle| !idle.0.is_authenticated()).unwrap();
-            assert_eq!((*protecting, *unprotecting), (idle.1, idle.2), "{profile}");
+            // Less where the tags are made on the way.
+            assert!(
+                *protecting <= idle.1 && *unprotecting <= idle.2,
+                "{profile}: {protecting}, {unprotecting}, {idle:?}"
+            );
         }
     });
 }
@@ -235,7 +254,8 @@ fn p10_no_packet_whose_header_is_encrypted_reaches_deeper_than_its_scrub() {
                         assert_eq!(session.inbound().unprotect_rtp(&guard, &mut packet[..sealed]).unwrap().len(), len);
                     });
                     for written in [protecting, refusing, unprotecting] {
-                        let depths = PACKET_DEPTH..PACKET_DEPTH + SLACK;
+                        // That scrub begins below the frame of the other's work.
+                        let depths = AT_LENGTH_DEPTH..AT_LENGTH_DEPTH + PACKET_DEPTH + SLACK;
                         assert!(seq == 0 || depths.contains(&written), "{profile}, Cryptex {cryptex}: {written}");
                     }
                 }

@@ -12,7 +12,7 @@ use zeroize::{Zeroize, Zeroizing};
 const MOST: usize = 1024;
 
 /// What is kept of a key: the two halves of its identity, one upon the other. The identity itself goes with the key.
-type Trace = [u8; 8];
+pub(crate) type Trace = [u8; 8];
 
 /// The keys that a context has had, as long as they can be told apart.
 #[derive(Default)]
@@ -22,7 +22,25 @@ pub(crate) struct History {
     overflowed: bool,
 }
 
+/// A history as it is taken out of one process and put into another.
+#[derive(Default)]
+pub(crate) struct HistoryState {
+    pub(crate) traces: Zeroizing<Vec<Trace>>,
+    pub(crate) overflowed: bool,
+}
+
+impl From<HistoryState> for History {
+    fn from(HistoryState { mut traces, overflowed }: HistoryState) -> Self {
+        traces.truncate(MOST);
+        Self { traces, overflowed }
+    }
+}
+
 impl History {
+    pub(crate) fn state(&self) -> HistoryState {
+        HistoryState { traces: self.traces.clone(), overflowed: self.overflowed }
+    }
+
     /// Remembers a key that comes into use.
     pub(crate) fn note(&mut self, key: &SessionKeys) {
         if self.overflowed {

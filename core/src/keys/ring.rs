@@ -74,32 +74,50 @@ pub(crate) struct KeyRing<S> {
     /// Newest first.
     in_grace: Box<[Held<S>]>,
     added: Box<[Held<S>]>,
-    mki_len: u32,
+    mki_len: u8,
     /// All keys are in one space.
     one_space: bool,
+    /// And the current one does not probe.
+    plain: bool,
+    /// The context was moved elsewhere.
+    moved: bool,
 }
 
 impl<S> KeyRing<S> {
     pub(crate) fn empty() -> Self {
-        Self { current: None, in_grace: Box::default(), added: Box::default(), mki_len: 0, one_space: true }
+        Self {
+            current: None,
+            in_grace: Box::default(),
+            added: Box::default(),
+            mki_len: 0,
+            one_space: true,
+            plain: false,
+            moved: false,
+        }
     }
 
     /// The key that protects.
     ///
     /// # Errors
     ///
-    /// [`Error::NoKey`].
+    /// [`Error::NoKey`]; [`Error::Moved`].
     pub(crate) fn current(&self) -> Result<&Held<S>> {
-        self.current.as_ref().ok_or(Error::NoKey)
+        self.current.as_ref().ok_or_else(|| self.none())
+    }
+
+    /// Why there is no key.
+    #[cold]
+    const fn none(&self) -> Error {
+        if self.moved { Error::Moved } else { Error::NoKey }
     }
 
     /// The current key, or else any.
     ///
     /// # Errors
     ///
-    /// [`Error::NoKey`].
+    /// [`Error::NoKey`]; [`Error::Moved`].
     pub(crate) fn first(&self) -> Result<&Held<S>> {
-        self.current.as_ref().or_else(|| self.added.first()).ok_or(Error::NoKey)
+        self.current.as_ref().or_else(|| self.added.first()).ok_or_else(|| self.none())
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -120,16 +138,23 @@ impl<S> KeyRing<S> {
     }
 
     /// The trailer of packets under these keys.
+    #[inline(always)]
     pub(crate) const fn shape(&self, spec: Spec, protocol: Protocol) -> Shape {
         let tag = match protocol {
             Protocol::Rtp => spec.srtp_tag_len,
             Protocol::Rtcp => spec.srtcp_tag_len,
         };
-        Shape { protocol, tag, mki: self.mki_len(), tag_first: matches!(spec.cipher, CipherKind::AesGcm) }
+        Shape { protocol, tag, mki: self.mki_len, roc: 0, tag_first: matches!(spec.cipher, CipherKind::AesGcm) }
+    }
+
+    /// The current key, if that is in the space of all others, and does not probe: as a rule.
+    #[inline(always)]
+    pub(crate) fn plain(&self) -> Option<&Held<S>> {
+        self.current.as_ref().filter(|_| self.plain)
     }
 
     /// The first of the [`candidates`](Self::candidates), if that is the current key: as a rule, and without a search.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn likeliest(&self, mki: &[u8], hint: KeyId) -> Option<&Held<S>> {
         let is_meant = |held: &&Held<S>| if self.mki_len > 0 { held.key.mki() == mki } else { held.key.id == hint };
         self.current.as_ref().filter(is_meant)
@@ -142,7 +167,7 @@ impl<S> KeyRing<S> {
     /// [`Error::NoKey`]; [`Error::UnknownMki`].
     pub(crate) fn candidates<'r>(&'r self, mki: &[u8], usable: Usable) -> Result<impl Iterator<Item = &'r Held<S>>> {
         if self.is_empty() {
-            return Err(Error::NoKey);
+            return Err(self.none());
         }
         let keys = move || {
             self.list().filter(move |(_, role)| usable.in_grace || *role != KeyRole::InGrace).map(|(held, _)| held)
@@ -210,14 +235,32 @@ impl<S> KeyRing<S> {
         Ok(None)
     }
 
+    /// The ring of a context that was moved elsewhere: without keys, and packets have the shape that they had.
+    pub(crate) fn spent(&self) -> Self {
+        Self { mki_len: self.mki_len, moved: true, ..Self::empty() }
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Moved`].
+    pub(crate) const fn check_not_moved(&self) -> Result<()> {
+        if self.moved { Err(Error::Moved) } else { Ok(()) }
+    }
+
+    /// The same keys.
+    pub(crate) fn share(&self) -> Self {
+        Self::of(self.current.clone(), self.in_grace.to_vec(), self.added.to_vec())
+    }
+
     /// A ring of these keys, with what follows from them.
-    fn of(current: Option<Held<S>>, in_grace: Vec<Held<S>>, added: Vec<Held<S>>) -> Self {
+    pub(crate) fn of(current: Option<Held<S>>, in_grace: Vec<Held<S>>, added: Vec<Held<S>>) -> Self {
         let ring = Self { current, in_grace: in_grace.into(), added: added.into(), ..Self::empty() };
         // 128 at most.
-        let mki_len = ring.iter().next().and_then(|first| u32::try_from(first.key.mki.len()).ok()).unwrap_or(0);
+        let mki_len = ring.iter().next().and_then(|first| u8::try_from(first.key.mki.len()).ok()).unwrap_or(0);
         let spaces = || ring.iter().map(|held| &held.space);
         let one_space = spaces().zip(spaces().skip(1)).all(|(one, other)| Arc::ptr_eq(one, other));
-        Self { mki_len, one_space, ..ring }
+        let plain = one_space && ring.current.as_ref().is_some_and(|held| held.probes.is_none());
+        Self { mki_len, one_space, plain, ..ring }
     }
 
     /// Drops spaces that are probed and that no key is in, up to one of each run of such neighbours. `merge` is told of each, before it goes, and of

@@ -4,7 +4,7 @@ use super::Policy;
 use crate::error::{Error, Result};
 use crate::wire::cryptex::{self, CLEAR_LEN, Cryptex};
 use crate::wire::extension;
-use crate::wire::{HeaderForm, MAX_PACKET_LEN, Plain, Protected};
+use crate::wire::{HeaderForm, MAX_PACKET_LEN};
 
 impl Policy {
     /// Whether anything is done to headers.
@@ -30,40 +30,43 @@ impl Policy {
         if self.cryptex == Cryptex::Off { 0 } else { cryptex::GROWTH }
     }
 
-    /// Says in a plain RTP packet of `body_end` octets, which `octets` begin, what is to be done to its header; returns how long that makes it.
+    /// What is to be done to the header, of `head` octets, that a plain RTP packet of `body_end` octets begins with; how much of it stays in the clear
+    /// then, and how long that makes the packet.
     ///
     /// # Errors
     ///
     /// [`Error::ElementOverrun`], [`Error::UnknownExtensionForm`]; [`Error::PacketTooLong`].
     #[cold]
-    pub(crate) fn plan_header(&self, packet: &mut Plain, octets: &[u8], body_end: usize) -> Result<usize> {
-        let header = octets.get(..packet.head).ok_or(Error::PacketTooShort)?;
-        let mut body_end = body_end;
-        if self.cryptex == Cryptex::Off {
-            packet.form = self.form_of(header)?;
+    pub(crate) fn plan_header(
+        &self,
+        octets: &[u8],
+        head: usize,
+        body_end: usize,
+    ) -> Result<(HeaderForm, usize, usize)> {
+        let header = octets.get(..head).ok_or(Error::PacketTooShort)?;
+        let (form, head, body_end) = if self.cryptex == Cryptex::Off {
+            (self.form_of(header)?, head, body_end)
         } else if let Some((csrcs, growth)) = cryptex::plan(header)? {
-            packet.form = HeaderForm::Cryptex { csrcs };
-            packet.head = CLEAR_LEN;
-            body_end += growth;
-        }
-        if body_end > MAX_PACKET_LEN { Err(Error::PacketTooLong) } else { Ok(body_end) }
+            (HeaderForm::Cryptex { csrcs }, CLEAR_LEN, body_end + growth)
+        } else {
+            (HeaderForm::Clear, head, body_end)
+        };
+        if body_end > MAX_PACKET_LEN { Err(Error::PacketTooLong) } else { Ok((form, head, body_end)) }
     }
 
-    /// Says in a received RTP packet what was done to its header.
+    /// What was done to the header, of `head` octets, that a received RTP packet begins with, and how much of it is in the clear.
     ///
     /// # Errors
     ///
     /// [`Error::ElementOverrun`], [`Error::HeaderInTheClear`].
     #[cold]
-    pub(crate) fn read_header(&self, packet: &mut Protected, octets: &[u8]) -> Result<()> {
-        let header = octets.get(..packet.head).ok_or(Error::PacketTooShort)?;
+    pub(crate) fn read_header(&self, octets: &[u8], head: usize) -> Result<(HeaderForm, usize)> {
+        let header = octets.get(..head).ok_or(Error::PacketTooShort)?;
         if self.cryptex == Cryptex::Off {
-            packet.form = self.form_of(header)?;
-        } else if let Some(csrcs) = cryptex::detect(header, self.cryptex == Cryptex::Required)? {
-            packet.form = HeaderForm::Cryptex { csrcs };
-            packet.head = CLEAR_LEN;
+            return Ok((self.form_of(header)?, head));
         }
-        Ok(())
+        let csrcs = cryptex::detect(header, self.cryptex == Cryptex::Required)?;
+        Ok(csrcs.map_or((HeaderForm::Clear, head), |csrcs| (HeaderForm::Cryptex { csrcs }, CLEAR_LEN)))
     }
 
     fn form_of(&self, header: &[u8]) -> Result<HeaderForm> {

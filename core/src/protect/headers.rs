@@ -2,19 +2,21 @@
 
 use super::Ready;
 use crate::buffer::Buffer;
-use crate::wire::{HeaderForm, Protocol, cryptex};
+use crate::kernels::{scrub_at_length, scrubbed};
+use crate::wire::{HeaderForm, cryptex};
 use cipher::inout::InOutBuf;
 
 impl Ready<'_> {
     /// As [`Self::encrypt`], and the header before it.
     #[cold]
-    pub(super) fn encrypt_with_header(&self, buffer: &mut Buffer<'_>) -> bool {
+    #[inline(never)]
+    pub(super) fn encrypt_with_header(self, buffer: &mut Buffer<'_>) -> bool {
         if self.is_cryptex() {
             return self.encrypt_cryptex(buffer.carried(buffer.packet().len()));
         }
         let (head, body, room) = buffer.parts(self.frame.head..self.body_end);
         self.encrypt_elements(head);
-        self.encrypt_behind(head, body, room)
+        scrubbed(scrub_at_length, || self.encrypt_behind(head, body, room))
     }
 
     /// Its CSRCs and its extension are encrypted with its payload (RFC 9335).
@@ -24,25 +26,33 @@ impl Ready<'_> {
 
     /// Encrypts a packet that `output` begins with, in place.
     #[cold]
-    pub(crate) fn encrypt_cryptex(&self, output: &mut [u8]) -> bool {
+    #[inline(never)]
+    pub(crate) fn encrypt_cryptex(self, output: &mut [u8]) -> bool {
         let (packet, room) = output.split_at_mut_checked(self.body_end).unwrap_or_default();
         cryptex::hide(packet);
         let (head, body) = packet.split_at_mut_checked(self.frame.head).unwrap_or_default();
-        let sealed = self.encrypt_behind(head, body.into(), room);
+        let sealed = scrubbed(scrub_at_length, || self.encrypt_behind(head, body.into(), room));
         cryptex::scatter(packet);
         sealed
     }
 
     /// Encrypts the elements of the header's extension that were selected.
-    pub(crate) fn encrypt_elements(&self, header: &mut [u8]) {
+    #[inline(always)]
+    pub(crate) fn encrypt_elements(self, header: &mut [u8]) {
         if self.frame.form == HeaderForm::Elements {
-            self.key.crypt_elements(&self.frame, header);
+            self.encrypt_selected(header);
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn encrypt_selected(self, header: &mut [u8]) {
+        scrubbed(scrub_at_length, || self.key.crypt_elements(&self.frame, header));
+    }
+
     /// Encrypts a body behind what stays as it is; true if the tag, too, is written to its place in `room`.
-    fn encrypt_behind(&self, head: &[u8], mut body: InOutBuf<'_, '_, u8>, room: &mut [u8]) -> bool {
-        let suite = self.key.suite(Protocol::Rtp);
+    fn encrypt_behind(self, head: &[u8], mut body: InOutBuf<'_, '_, u8>, room: &mut [u8]) -> bool {
+        let suite = self.suite;
         let Some(tag) = suite.seal(&self.frame, head, body.reborrow()) else {
             suite.crypt(&self.frame, body);
             return false;

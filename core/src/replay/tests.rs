@@ -127,6 +127,21 @@ fn the_edges_of_the_window_are_exact() {
 }
 
 #[test]
+fn the_place_of_a_block_is_its_remainder() {
+    for window in WINDOWS.step_by(16) {
+        let list = ReplayList::new(window, 0);
+        let words = list.words.len() as u64;
+        let near = |block: u64| [block.saturating_sub(1), block, block + 1];
+        let multiples = [0, 1, 2, 1000, (1 << 44) / words - 1, (1 << 44) / words].map(|times| times * words);
+        for block in
+            multiples.into_iter().chain([1 << 31, (1 << 44) - 2]).flat_map(near).filter(|block| block >> 44 == 0)
+        {
+            assert_eq!(list.place(block) as u64, block % words, "{block} of {words}");
+        }
+    }
+}
+
+#[test]
 fn index_zero_is_claimed_once() {
     let list = ReplayList::new(64, 0);
     assert_eq!(list.claim(0, None), Ok(()));

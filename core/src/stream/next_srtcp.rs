@@ -34,6 +34,15 @@ impl NextSrtcp {
         Self(index << Self::KEY_BITS | key & Self::KEY_MASK)
     }
 
+    /// The word itself, and what stands in one that was taken elsewhere.
+    pub(crate) const fn word(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn of_word(word: u64) -> Self {
+        Self(word & !Self::CLOSED)
+    }
+
     pub(crate) const fn index(self) -> u64 {
         (self.0 & !Self::CLOSED) >> Self::KEY_BITS
     }
@@ -124,6 +133,12 @@ impl SrtcpSender {
                 Err(now) => seen = now,
             }
         }
+    }
+
+    /// Where it stands, closed or not.
+    pub(crate) fn state(&self) -> NextSrtcp {
+        // Relaxed: asked when nobody takes any more.
+        NextSrtcp::of_word(self.0.load(Ordering::Relaxed))
     }
 
     /// Gives out no more, and returns where it stood.

@@ -2,13 +2,19 @@
 
 use super::Accepted;
 use crate::buffer::Buffer;
+use crate::kernels::{scrub_at_length, scrubbed};
 use crate::wire::{HeaderForm, cryptex};
 
 impl Accepted<'_> {
     /// As [`Self::decrypt`], and the header with it.
     #[cold]
-    pub(super) fn decrypt_with_header(&self, buffer: &mut Buffer<'_>) -> usize {
-        let suite = self.key.suite(self.protocol);
+    #[inline(never)]
+    pub(super) fn decrypt_with_header(self, buffer: &mut Buffer<'_>) -> usize {
+        scrubbed(scrub_at_length, || self.decrypt_all(buffer))
+    }
+
+    fn decrypt_all(self, buffer: &mut Buffer<'_>) -> usize {
+        let suite = self.suite;
         if let HeaderForm::Cryptex { .. } = self.frame.form {
             let packet = buffer.carried(self.body_end).get_mut(..self.body_end).unwrap_or_default();
             cryptex::gather(packet);

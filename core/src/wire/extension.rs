@@ -24,7 +24,7 @@ pub enum HeaderKeystream {
 }
 
 /// Which elements are encrypted, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Selected {
     ids: [u64; 4],
     pub(crate) keystream: HeaderKeystream,
@@ -48,6 +48,15 @@ impl Selected {
 
     pub(crate) fn contains(&self, id: u8) -> bool {
         self.ids.get(usize::from(id / 64)).is_some_and(|word| word >> (id % 64) & 1 == 1)
+    }
+
+    /// The ids, a bit for each.
+    pub(crate) const fn ids(&self) -> [u64; 4] {
+        self.ids
+    }
+
+    pub(crate) const fn of_ids(ids: [u64; 4], keystream: HeaderKeystream) -> Self {
+        Self { ids, keystream }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

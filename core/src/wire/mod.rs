@@ -5,6 +5,7 @@
 //! ```text
 //!             HMAC:  head | body |        MKI | tag          AEAD:  head | body | tag |        MKI      (SRTP)
 //!             HMAC:  head | body | word | MKI | tag          AEAD:  head | body | tag | word | MKI      (SRTCP)
+//!             HMAC:  head | body |  MKI | ROC | tag          AEAD:  head | body | tag |  MKI | ROC      (SRTP that carries its ROC, RFC 4771)
 //! ```
 //!
 //! `head` stays in the clear (but for what `extension` and `cryptex` say), `body` is encrypted, `word` is SRTCP's E flag and index.
@@ -15,7 +16,7 @@ pub(crate) mod rtcp;
 pub(crate) mod rtp;
 
 use crate::error::{Error, Result};
-use crate::index::Ssrc;
+use crate::index::{Roc, Ssrc};
 use core::ops::Range;
 
 /// The longest plain packet, in octets (a protected one is longer by its trailer): AES-CM numbers the 16-octet blocks of one packet with 16 bits (RFC 3711 4.1.1).
@@ -34,8 +35,10 @@ pub enum Protocol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) protocol: Protocol,
-    pub(crate) tag: usize,
-    pub(crate) mki: usize,
+    pub(crate) tag: u8,
+    pub(crate) mki: u8,
+    /// 4 octets in a packet that carries its rollover counter, else 0.
+    pub(crate) roc: u8,
     /// AEAD: the tag follows the body. Else it comes last.
     pub(crate) tag_first: bool,
 }
@@ -46,7 +49,11 @@ pub(crate) struct Trailer {
     pub(crate) tag: Range<usize>,
     pub(crate) word: Range<usize>,
     pub(crate) mki: Range<usize>,
+    pub(crate) roc: Range<usize>,
 }
+
+/// Octets of a rollover counter in a packet (RFC 4771).
+pub(crate) const ROC_LEN: u8 = 4;
 
 impl Shape {
     const fn word(self) -> usize {
@@ -58,15 +65,19 @@ impl Shape {
 
     /// How much longer protection makes a packet.
     pub(crate) const fn overhead(self) -> usize {
-        self.tag + self.word() + self.mki
+        self.tag as usize + self.word() + self.mki as usize + self.roc as usize
     }
 
     /// The trailer of a body that ends at `body_end`.
+    #[inline(always)]
     pub(crate) const fn trailer(self, body_end: usize) -> Trailer {
-        let word = if self.tag_first { body_end + self.tag } else { body_end };
+        let (tag_len, mki_len, roc_len) = (self.tag as usize, self.mki as usize, self.roc as usize);
+        let word = if self.tag_first { body_end + tag_len } else { body_end };
         let mki = word + self.word();
-        let tag = if self.tag_first { body_end } else { mki + self.mki };
-        Trailer { tag: tag..tag + self.tag, word: word..word + self.word(), mki: mki..mki + self.mki }
+        let roc = mki + mki_len;
+        let tag = if self.tag_first { body_end } else { roc + roc_len };
+        let (word, mki) = (word..word + self.word(), mki..roc);
+        Trailer { tag: tag..tag + tag_len, word, mki, roc: roc..roc + roc_len }
     }
 }
 
@@ -100,6 +111,8 @@ pub(crate) struct Protected {
     pub(crate) index: u32,
     /// The body is encrypted. Always so in SRTP; in SRTCP it is the E flag.
     pub(crate) encrypted: bool,
+    /// The rollover counter, if the packet carries it.
+    pub(crate) roc: Option<Roc>,
     pub(crate) head: usize,
     pub(crate) form: HeaderForm,
     /// Where the body, and with it the plain packet, ends.
@@ -120,6 +133,7 @@ impl Plain {
     /// # Errors
     ///
     /// The header's, and [`Error::PacketTooLong`].
+    #[inline(always)]
     pub(crate) fn parse(protocol: Protocol, packet: &[u8]) -> Result<Self> {
         if packet.len() > MAX_PACKET_LEN {
             return Err(Error::PacketTooLong);
@@ -140,6 +154,7 @@ impl Protected {
     /// # Errors
     ///
     /// The header's; [`Error::PacketTooShort`] if the trailer does not fit behind it; [`Error::PacketTooLong`].
+    #[inline(always)]
     pub(crate) fn parse(shape: Shape, packet: &[u8]) -> Result<Self> {
         let body_end = packet.len().checked_sub(shape.overhead()).ok_or(Error::PacketTooShort)?;
         let trailer = shape.trailer(body_end);
@@ -152,7 +167,9 @@ impl Protected {
                 (word.index(), word.is_encrypted())
             }
         };
-        Ok(Self { ssrc, index, encrypted, head, form, body_end, trailer })
+        let roc = packet.get(trailer.roc.clone()).and_then(<[u8]>::first_chunk);
+        let roc = roc.map(|octets| Roc(u32::from_be_bytes(*octets)));
+        Ok(Self { ssrc, index, encrypted, roc, head, form, body_end, trailer })
     }
 }
 
@@ -162,8 +179,11 @@ mod tests {
 
     #[test]
     fn the_four_trailers_lie_as_the_rfcs_say() {
-        let shape = |protocol, tag, tag_first| Shape { protocol, tag, mki: 3, tag_first };
-        let at = |tag, word, mki| Trailer { tag, word, mki };
+        let shape = |protocol, tag, tag_first| Shape { protocol, tag, mki: 3, roc: 0, tag_first };
+        let at = |tag: Range<usize>, word, mki: Range<usize>| {
+            let roc = mki.end..mki.end;
+            Trailer { tag, word, mki, roc }
+        };
         assert_eq!(shape(Protocol::Rtp, 10, false).trailer(100), at(103..113, 100..100, 100..103));
         assert_eq!(shape(Protocol::Rtcp, 10, false).trailer(100), at(107..117, 100..104, 104..107));
         assert_eq!(shape(Protocol::Rtp, 16, true).trailer(100), at(100..116, 116..116, 116..119));
@@ -171,8 +191,17 @@ mod tests {
     }
 
     #[test]
+    fn rfc4771_the_counter_is_before_an_hmac_and_behind_all_else_of_an_aead() {
+        let shape = |tag, tag_first| Shape { protocol: Protocol::Rtp, tag, mki: 3, roc: 4, tag_first };
+        let hmac = Trailer { tag: 107..113, word: 100..100, mki: 100..103, roc: 103..107 };
+        let aead = Trailer { tag: 100..116, word: 116..116, mki: 116..119, roc: 119..123 };
+        assert_eq!((shape(6, false).trailer(100), shape(6, false).overhead()), (hmac, 13));
+        assert_eq!((shape(16, true).trailer(100), shape(16, true).overhead()), (aead, 23));
+    }
+
+    #[test]
     fn a_trailer_may_not_reach_into_the_header() {
-        let shape = Shape { protocol: Protocol::Rtp, tag: 10, mki: 0, tag_first: false };
+        let shape = Shape { protocol: Protocol::Rtp, tag: 10, mki: 0, roc: 0, tag_first: false };
         let mut packet = [0u8; 40];
         packet[0] = 0x80;
         assert_eq!(Protected::parse(shape, &packet[..21]), Err(Error::PacketTooShort));

@@ -19,6 +19,7 @@ const E_FLAG: u32 = 1 << 31;
 /// # Errors
 ///
 /// [`Error::PacketTooShort`], [`Error::UnsupportedVersion`].
+#[inline(always)]
 pub(crate) fn parse(packet: &[u8]) -> Result<Ssrc> {
     let [first, _, _, _, ssrc @ ..] = *packet.first_chunk::<HEAD_LEN>().ok_or(Error::PacketTooShort)?;
     if first >> 6 != VERSION {

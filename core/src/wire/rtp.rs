@@ -25,6 +25,7 @@ pub(crate) struct Header {
 /// # Errors
 ///
 /// [`Error::PacketTooShort`], [`Error::UnsupportedVersion`], [`Error::CsrcOverrun`], [`Error::ExtensionOverrun`].
+#[inline(always)]
 pub(crate) fn parse(packet: &[u8]) -> Result<Header> {
     let (fixed, rest) = packet.split_first_chunk::<FIXED_LEN>().ok_or(Error::PacketTooShort)?;
     let [first, _, seq_high, seq_low, _, _, _, _, ssrc @ ..] = *fixed;

@@ -1,6 +1,6 @@
 //! Synthetic streams whose sender and receiver rekey in step, as fast as they can.
 //!
-//! The streams are spread over sessions of all profiles, with and without MKI; a session is a lane. What a lane
+//! The streams are spread over sessions of all profiles, with and without MKI, with headers in the clear and encrypted; a session is a lane. What a lane
 //! protects in one step it delivers in the next, so that packets are always in flight when the control side turns the
 //! keys of a session: the receiver first, then the sender. Whatever was protected before the turn arrives in grace.
 //!
@@ -16,6 +16,7 @@ use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
 use super::Scenario;
 use crate::board::Counts;
+use crate::headers::Headers;
 use crate::lanes::{Lane, Run};
 use crate::pace::Pace;
 use crate::pair::Pair;
@@ -77,13 +78,15 @@ struct Session<'r> {
 /// The sessions, with the streams dealt out evenly.
 fn lanes<'r>(run: &'r Run<'r>, grace: Grace) -> Result<Vec<Session<'r>>> {
     let profiles: Vec<_> = Profile::ALL.into_iter().filter(|profile| profile.is_authenticated()).collect();
-    // Each profile twice: without MKI, and with one of 1 to 4 octets.
-    let kinds: Vec<_> = [false, true].into_iter().flat_map(|mki| profiles.iter().map(move |p| (*p, mki))).collect();
+    // Each profile twice, without MKI and with one of 1 to 4 octets; then each with headers encrypted in each way.
+    let plain = [false, true].into_iter().flat_map(|mki| profiles.iter().map(move |p| (*p, mki, Headers::Clear)));
+    let hiding = profiles.iter().flat_map(|p| Headers::of(*p).iter().skip(1).map(|headers| (*p, true, *headers)));
+    let kinds: Vec<_> = plain.chain(hiding).collect();
     let mut rng = run.rng(0);
     let mut lanes = Vec::new();
-    for (&(profile, has_mki), id) in kinds.iter().take(run.settings.streams).zip(1..) {
+    for (&(profile, has_mki, headers), id) in kinds.iter().take(run.settings.streams).zip(1..) {
         let mki_len = if has_mki { rng.random_range(1..=4) } else { 0 };
-        let pair = Pair::new(run.domain, profile, mki_len, grace, &mut run.rng(id));
+        let pair = Pair::hiding(headers, run.domain, profile, mki_len, grace, &mut run.rng(id));
         let pair = pair.with_context(|| profile.to_string())?;
         lanes.push(Session { run, pair: Arc::new(pair), streams: Vec::new(), races: 0 });
     }

@@ -14,7 +14,7 @@ const MOST_CSRCS: usize = 15 * WORD;
 impl AesGcm {
     /// The tag over `fixed header || extension header` as additional data, and `CSRCs || the rest` as ciphertext.
     #[cold]
-    pub(super) fn tag_apart(&self, frame: &Frame, csrcs: u8, protected: &[u8]) -> [u8; TAG_LEN] {
+    pub(super) fn tag_apart(&self, frame: Frame, csrcs: u8, protected: &[u8]) -> [u8; TAG_LEN] {
         let (fixed, rest) = part(protected, FIXED_LEN);
         let (csrcs, rest) = part(rest, usize::from(csrcs) * WORD);
         let (extension, rest) = part(rest, WORD);
@@ -35,7 +35,7 @@ impl AesGcm {
         hash.update(&[lengths.to_be_bytes().into()]);
 
         let mut tag: [u8; TAG_LEN] = hash.finalize().into();
-        let mask = Zeroizing::new(self.encrypt_block(self.block(frame, 1)));
+        let mask = Zeroizing::new(self.encrypt_block(self.block(&frame, 1)));
         for (to, from) in tag.iter_mut().zip(mask.iter()) {
             *to ^= *from;
         }

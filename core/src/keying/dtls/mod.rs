@@ -25,10 +25,12 @@
 //!
 //! After a renegotiation or a new handshake, [`Outbound::rekey`](crate::Outbound::rekey) and [`Inbound::rekey`](crate::Inbound::rekey) take the new keys.
 
+mod double;
 mod profile;
 mod use_srtp;
 
-pub use profile::{PREFERENCE, ProtectionProfile, select};
+pub use double::{DoubleKeys, double_keying_material_len};
+pub use profile::{PREFERENCE, ProtectionProfile, select, select_id};
 pub use use_srtp::{Accepted, UseSrtp};
 
 use crate::crypto::profile::Profile;

@@ -2,6 +2,7 @@
 
 use super::Error;
 use crate::crypto::profile::Profile;
+use crate::double;
 use core::fmt;
 
 /// A protection profile as DTLS names it (RFC 5764 4.1.2 and its registry), whether this crate implements it or not.
@@ -14,9 +15,11 @@ use core::fmt;
 /// | 0x0006 | `SRTP_NULL_HMAC_SHA1_32` | [`Profile::NullSha1_32`] |
 /// | 0x0007 | `SRTP_AEAD_AES_128_GCM` (RFC 7714) | [`Profile::AeadAes128Gcm`] |
 /// | 0x0008 | `SRTP_AEAD_AES_256_GCM` (RFC 7714) | [`Profile::AeadAes256Gcm`] |
-/// | 0x0009, 0x000a | `DOUBLE_AEAD_...` (RFC 8723) | not supported |
+/// | 0x0009 | `DOUBLE_AEAD_AES_128_GCM_AEAD_AES_128_GCM` (RFC 8723) | [`double::Profile::Aes128Gcm`](double::Profile) |
+/// | 0x000a | `DOUBLE_AEAD_AES_256_GCM_AEAD_AES_256_GCM` (RFC 8723) | [`double::Profile::Aes256Gcm`](double::Profile) |
 /// | 0x000b to 0x0010 | `SRTP_ARIA_...`, `SRTP_AEAD_ARIA_...` (RFC 8269) | not supported |
 ///
+/// The double ones are no [`Profile`] but two sessions: they are negotiated by [`select_id`] and [`UseSrtp::chosen`](super::UseSrtp::chosen).
 /// AES-192 and AES-256 in counter mode have no numbers, nor have the profiles with GCM tags of 8 octets: DTLS cannot negotiate them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProtectionProfile(pub u16);
@@ -69,6 +72,26 @@ impl TryFrom<ProtectionProfile> for Profile {
     }
 }
 
+impl From<double::Profile> for ProtectionProfile {
+    fn from(profile: double::Profile) -> Self {
+        Self(match profile {
+            double::Profile::Aes128Gcm => 0x0009,
+            double::Profile::Aes256Gcm => 0x000a,
+        })
+    }
+}
+
+impl TryFrom<ProtectionProfile> for double::Profile {
+    type Error = Error;
+
+    /// # Errors
+    ///
+    /// [`Error::UnsupportedProfile`].
+    fn try_from(id: ProtectionProfile) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|profile| id == (*profile).into()).ok_or(Error::UnsupportedProfile(id))
+    }
+}
+
 impl fmt::Display for ProtectionProfile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#06x}", self.0)?;
@@ -89,4 +112,10 @@ impl fmt::Debug for ProtectionProfile {
 pub fn select(offered: &[ProtectionProfile], preferred: &[Profile]) -> Option<Profile> {
     let is_offered = |profile: &Profile| ProtectionProfile::of(*profile).is_some_and(|id| offered.contains(&id));
     preferred.iter().copied().find(is_offered)
+}
+
+/// As [`select`], by number: for offers with double profiles among them, or others that are implemented elsewhere.
+#[must_use]
+pub fn select_id(offered: &[ProtectionProfile], preferred: &[ProtectionProfile]) -> Option<ProtectionProfile> {
+    preferred.iter().copied().find(|id| offered.contains(id))
 }

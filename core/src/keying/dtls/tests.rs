@@ -1,4 +1,5 @@
 use super::*;
+use crate::double;
 use crate::epoch::Domain;
 use crate::session::Session;
 use proptest::collection::vec;
@@ -24,7 +25,7 @@ fn rfc5764_rfc7714_numbers_of_the_profiles() {
 }
 
 #[test]
-fn rfc8723_double_and_other_numbers_are_refused_by_name() {
+fn rfc8723_double_and_other_numbers_are_no_profile_of_one_layer() {
     // 3 and 4 were AES-256-CM in a draft, and some still use them so; they are not assigned.
     let refused = (0..=u16::MAX).map(ProtectionProfile).filter(|id| Profile::try_from(*id).is_err());
     assert_eq!(refused.count(), 65_536 - 6);
@@ -34,6 +35,51 @@ fn rfc8723_double_and_other_numbers_are_refused_by_name() {
     let said = |id| Error::UnsupportedProfile(ProtectionProfile(id)).to_string();
     assert!(said(9).contains("0x0009 (DOUBLE_AEAD_AES_128_GCM_AEAD_AES_128_GCM)"), "{}", said(9));
     assert!(said(3).contains("0x0003 is"), "{}", said(3));
+}
+
+#[test]
+fn rfc8723_double_profiles_have_their_numbers_and_halves() {
+    for (profile, id) in double::Profile::ALL.into_iter().zip([9, 10]) {
+        assert_eq!(ProtectionProfile::from(profile), ProtectionProfile(id));
+        assert_eq!(double::Profile::try_from(ProtectionProfile(id)), Ok(profile));
+        assert_eq!(ProtectionProfile(id).name(), Some(profile.name()));
+        let (key, salt) = (profile.key_len() / 2, profile.salt_len() / 2);
+        let lens = [key, key, key, key, salt, salt, salt, salt];
+        for (role, ours, theirs) in [(Role::Client, 0, 2), (Role::Server, 2, 0)] {
+            let mut exported: Vec<u8> = (0u8..).zip(lens).flat_map(|(number, len)| vec![number; len]).collect();
+            assert_eq!(exported.len(), double_keying_material_len(profile));
+            let keys = DoubleKeys::take(profile, role, &mut exported).unwrap();
+            assert!(exported.iter().all(|octet| *octet == 0), "the material is wiped");
+            for (half, number) in [
+                (&keys.outbound.inner, ours),
+                (&keys.outbound.outer, ours + 1),
+                (&keys.inbound.inner, theirs),
+                (&keys.inbound.outer, theirs + 1),
+            ] {
+                let (key, salt) = half.split(key, salt).unwrap();
+                assert!(key.iter().all(|octet| *octet == number), "{profile} {role:?} {number}");
+                assert!(salt.iter().all(|octet| *octet == number + 4), "{profile} {role:?} {number}");
+            }
+        }
+        let mut short = vec![7; double_keying_material_len(profile) - 1];
+        let error = DoubleKeys::take(profile, Role::Client, &mut short).map(drop);
+        assert_eq!(error, Err(Error::WrongMaterialLength { expected: short.len() + 1, found: short.len() }));
+    }
+    assert!(double::Profile::try_from(ProtectionProfile(7)).is_err());
+}
+
+#[test]
+fn rfc8723_double_profiles_are_negotiated_by_number() {
+    let double = ProtectionProfile::from(double::Profile::Aes256Gcm);
+    let mut offer = UseSrtp::offer(&[Profile::AeadAes256Gcm]);
+    offer.profiles.insert(0, double);
+    assert_eq!(select_id(&offer.profiles, &[ProtectionProfile(9), double]), Some(double));
+    assert_eq!(select_id(&offer.profiles, &[ProtectionProfile(9)]), None);
+    let answer = UseSrtp { profiles: vec![double], mki: vec![] };
+    assert_eq!(offer.chosen(&answer), Ok(double));
+    assert_eq!(offer.accept(&answer), Err(Error::UnsupportedProfile(double)));
+    let other = UseSrtp { profiles: ids(&[9]), mki: vec![] };
+    assert_eq!(offer.chosen(&other), Err(Error::ProfileNotOffered(ProtectionProfile(9))));
 }
 
 #[test]

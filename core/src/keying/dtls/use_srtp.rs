@@ -94,6 +94,15 @@ impl UseSrtp {
     /// [`Error::NotOneProfile`], [`Error::ProfileNotOffered`], [`Error::MkiNotOffered`]; [`Error::UnsupportedProfile`] if something was offered that this
     /// crate does not implement, and chosen.
     pub fn accept(&self, answer: &Self) -> Result<Accepted, Error> {
+        Ok(Accepted { profile: self.chosen(answer)?.try_into()?, mki: answer.mki.clone() })
+    }
+
+    /// As [`Self::accept`], for offers with double profiles among them: the chosen profile's number, whatever implements it. The MKI is the answer's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotOneProfile`], [`Error::ProfileNotOffered`], [`Error::MkiNotOffered`].
+    pub fn chosen(&self, answer: &Self) -> Result<ProtectionProfile, Error> {
         let [id] = *answer.profiles.as_slice() else { return Err(Error::NotOneProfile(answer.profiles.len())) };
         if !self.profiles.contains(&id) {
             return Err(Error::ProfileNotOffered(id));
@@ -101,6 +110,6 @@ impl UseSrtp {
         if !answer.mki.is_empty() && answer.mki != self.mki {
             return Err(Error::MkiNotOffered);
         }
-        Ok(Accepted { profile: id.try_into()?, mki: answer.mki.clone() })
+        Ok(id)
     }
 }
