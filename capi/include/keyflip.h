@@ -187,6 +187,10 @@ enum keyflip_err
   KEYFLIP_ERR_UNKNOWN_EXTENSION_FORM = -431,
   // Stream bound must be 1 to 2^24.
   KEYFLIP_ERR_BAD_STREAM_BOUND = -432,
+  // SSRC has keys of its own already.
+  KEYFLIP_ERR_SSRC_HAS_KEYS = -433,
+  // SSRC has no keys of its own.
+  KEYFLIP_ERR_NO_KEYS_FOR_SSRC = -434,
   // Call is refused for a reason this interface has no number for.
   KEYFLIP_ERR_OTHER_CALLER = -499,
   // A defect of Keyflip: the call was stopped before it could do harm.
@@ -450,8 +454,20 @@ enum keyflip_event_kind
   : uint32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-  // A key has passed its soft limit: rekey before its lifetime ends. Once for each key and protocol.
+  // A key has passed its soft limit: rekey before its lifetime ends. Once for each key and protocol. Raised without being asked for.
   KEYFLIP_EVENT_KIND_KEY_NEAR_LIMIT = 1,
+  // A packet carried an MKI of no key: the peer may have rekeyed, or it is forged. Once until keyflip_acknowledge_events.
+  KEYFLIP_EVENT_KIND_UNKNOWN_MKI = 2,
+  // A packet of an SSRC was refused that has no stream or no key. Once until keyflip_acknowledge_events.
+  KEYFLIP_EVENT_KIND_UNKNOWN_SSRC = 3,
+  // A good packet was refused since the stream table is full. Once until keyflip_acknowledge_events.
+  KEYFLIP_EVENT_KIND_TOO_MANY_STREAMS = 4,
+  // A stream was added by its first packet.
+  KEYFLIP_EVENT_KIND_STREAM_ADDED = 5,
+  // A key has left its session, which is there still.
+  KEYFLIP_EVENT_KIND_KEY_RETIRED = 6,
+  // A retired key is wiped from memory; its session is there still.
+  KEYFLIP_EVENT_KIND_KEY_WIPED = 7,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -589,13 +605,13 @@ typedef struct keyflip_event {
   uint32_t direction;
   // Whose it is.
   uint64_t session;
-  // The key's name.
+  // The key's name; 0 if the event is about none.
   uint64_t key_id;
-  // One of enum keyflip_protocol: which of the key's lifetimes.
+  // One of enum keyflip_protocol: which of the key's lifetimes, or the packet's; 0 if the event is about neither.
   uint32_t protocol;
-  // 0.
-  uint32_t reserved;
-  // Packets that were left then, less those that streams had set aside.
+  // The SSRC that the packet or the stream has, in host order; 0 if the event is about none.
+  uint32_t ssrc;
+  // KEYFLIP_EVENT_KIND_KEY_NEAR_LIMIT: packets that were left then, less those that streams had set aside.
   uint64_t packets_left;
 } keyflip_event;
 
@@ -880,6 +896,18 @@ int32_t keyflip_reclaim(keyflip_domain domain,
 //
 // Returns KEYFLIP_OK; KEYFLIP_ERR_BAD_HANDLE, KEYFLIP_ERR_NULL_POINTER, KEYFLIP_ERR_BAD_SIZE.
 int32_t keyflip_domain_counters(keyflip_domain domain, struct keyflip_domain_stats *stats);
+
+// Has events of a kind raised in a domain from here on, besides KEYFLIP_EVENT_KIND_KEY_NEAR_LIMIT. kind is one of enum keyflip_event_kind.
+//
+// Returns KEYFLIP_OK; KEYFLIP_ERR_BAD_HANDLE, KEYFLIP_ERR_BAD_ARGUMENT. Any thread.
+int32_t keyflip_watch_events(keyflip_domain domain,
+                             uint32_t kind);
+
+// Lets a direction of a session raise those events again that it raises once: a flood of packets is one event.
+//
+// Returns KEYFLIP_OK; KEYFLIP_ERR_BAD_HANDLE, KEYFLIP_ERR_BAD_ARGUMENT. Any thread.
+int32_t keyflip_acknowledge_events(uint64_t session,
+                                   uint32_t direction);
 
 // Takes the oldest event of a domain that nobody has taken yet. Up to 256 wait; more are counted as missed.
 //

@@ -1,14 +1,12 @@
-//! Domains: what decides when replaced keys may go, and what it has to say.
+//! Domains: what decides when replaced keys may go.
 
-use crate::boundary::{Outcome, call, can_put, put, slice_mut};
+use crate::boundary::{call, can_put, put, slice_mut};
 use crate::error::keyflip_err;
 use crate::handles;
-use crate::key::{direction_number, id_number};
-use crate::packet::protocol_number;
 use crate::sized::{self, Grows};
-use core::ffi::{c_char, c_void};
+use core::ffi::c_char;
 use core::time::Duration;
-use keyflip::{Domain, DomainStats, Event, PinnedReader, SynchronizeError};
+use keyflip::{Domain, DomainStats, PinnedReader, SynchronizeError};
 use std::time::Instant;
 
 /// Names a domain. A number, never a pointer: one that names nothing is an error.
@@ -181,126 +179,5 @@ pub unsafe extern "C" fn keyflip_domain_counters(domain: keyflip_domain, stats: 
         // SAFETY: the caller's word.
         unsafe { sized::write(stats, &report) }?;
         Ok(0)
-    })
-}
-
-/// What an event is about.
-#[repr(u32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum keyflip_event_kind {
-    /// A key has passed its soft limit: rekey before its lifetime ends. Once for each key and protocol.
-    KeyNearLimit = 1,
-}
-
-/// Something that the owner of a session should know of.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct keyflip_event {
-    /// sizeof(keyflip_event): set it before keyflip_next_event.
-    pub size: usize,
-    /// One of enum keyflip_event_kind. Later versions may have more: leave alone what you do not know.
-    pub kind: u32,
-    /// One of enum keyflip_direction.
-    pub direction: u32,
-    /// Whose it is.
-    pub session: u64,
-    /// The key's name.
-    pub key_id: u64,
-    /// One of enum keyflip_protocol: which of the key's lifetimes.
-    pub protocol: u32,
-    /// 0.
-    pub reserved: u32,
-    /// Packets that were left then, less those that streams had set aside.
-    pub packets_left: u64,
-}
-
-// SAFETY: integers without padding, the first of which is the size.
-unsafe impl Grows for keyflip_event {}
-
-/// Is called with an event, and with the pointer that was given to keyflip_on_event.
-pub type keyflip_event_handler = Option<unsafe extern "C" fn(event: *const keyflip_event, user: *mut c_void)>;
-
-/// `None` for events of sessions that are gone, and of kinds that this interface has no number for.
-fn translate(event: &Event) -> Option<keyflip_event> {
-    let (session, direction) = handles::owner(event)?;
-    match event {
-        Event::KeyNearLimit { key, protocol, packets_left, .. } => Some(keyflip_event {
-            size: size_of::<keyflip_event>(),
-            kind: keyflip_event_kind::KeyNearLimit as u32,
-            direction: direction_number(direction),
-            session,
-            key_id: id_number(*key),
-            protocol: protocol_number(*protocol),
-            reserved: 0,
-            packets_left: *packets_left,
-        }),
-        _ => None,
-    }
-}
-
-/// Takes the oldest event of a domain that nobody has taken yet. Up to 256 wait; more are counted as missed.
-///
-/// Returns 1 if there was one, 0 if not; KEYFLIP_ERR_BAD_HANDLE, KEYFLIP_ERR_NULL_POINTER, KEYFLIP_ERR_BAD_SIZE. Any thread, no lock on the way of packets.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn keyflip_next_event(domain: keyflip_domain, event: *mut keyflip_event) -> i32 {
-    call(|| {
-        // SAFETY: the caller's word. Before an event is taken.
-        let _ = unsafe { sized::size(event) }?;
-        let domain = handles::domain(domain)?;
-        while let Some(next) = domain.next_event() {
-            if let Some(next) = translate(&next) {
-                // SAFETY: the caller's word.
-                unsafe { sized::write(event, &next) }?;
-                return Ok(1);
-            }
-        }
-        Ok(0)
-    })
-}
-
-/// What C gave to be called.
-struct Callback {
-    handler: unsafe extern "C" fn(*const keyflip_event, *mut c_void),
-    user: *mut c_void,
-}
-
-// SAFETY: the pointer is only handed back; that it may be used on another thread is what keyflip_on_event asks of its caller.
-unsafe impl Send for Callback {}
-// SAFETY: as above; the domain calls its handler from one thread at a time.
-unsafe impl Sync for Callback {}
-
-impl Callback {
-    fn call(&self, event: &keyflip_event) {
-        // SAFETY: a function of C that was given to be called so.
-        unsafe { (self.handler)(event, self.user) };
-    }
-}
-
-/// Has handler called with every event of a domain from here on, instead of leaving them to keyflip_next_event. A domain has one handler, for good; handler and
-/// user must stay good until the process ends.
-///
-/// It is called on a thread of the library (in a domain without reclaimer, on the one that calls keyflip_reclaim), never on one that handles packets, with no lock
-/// held. It may call anything in here, keyflip_rekey and keyflip_session_free included. While it runs, no keys are wiped. It must return: no longjmp, no
-/// C++ exception.
-///
-/// Returns KEYFLIP_OK; KEYFLIP_ERR_HANDLER_SET, KEYFLIP_ERR_BAD_HANDLE, KEYFLIP_ERR_NULL_POINTER.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn keyflip_on_event(
-    domain: keyflip_domain,
-    handler: keyflip_event_handler,
-    user: *mut c_void,
-) -> i32 {
-    call(|| {
-        let callback = Callback { handler: handler.ok_or(keyflip_err::NullPointer)?, user };
-        handles::with_realm(domain, |realm| -> Outcome<i32> {
-            realm.handled.set(()).map_err(|()| keyflip_err::HandlerSet)?;
-            let deliver = move |event: Event| {
-                if let Some(event) = translate(&event) {
-                    callback.call(&event);
-                }
-            };
-            drop(realm.domain.clone().on_event(deliver));
-            Ok(0)
-        })
     })
 }

@@ -118,6 +118,10 @@ pub enum keyflip_err {
     UnknownExtensionForm = -431,
     /// Stream bound must be 1 to 2^24.
     BadStreamBound = -432,
+    /// SSRC has keys of its own already.
+    SsrcHasKeys = -433,
+    /// SSRC has no keys of its own.
+    NoKeysForSsrc = -434,
     /// Call is refused for a reason this interface has no number for.
     OtherCaller = -499,
     // ---- What only a caller from C can do wrong.
@@ -296,6 +300,8 @@ impl From<Error> for keyflip_err {
             Error::TwoHeaderCiphers => Self::TwoHeaderCiphers,
             Error::UnknownExtensionForm => Self::UnknownExtensionForm,
             Error::BadStreamBound => Self::BadStreamBound,
+            Error::SsrcHasKeys => Self::SsrcHasKeys,
+            Error::NoKeysForSsrc => Self::NoKeysForSsrc,
             Error::OverlappingPackets => Self::Overlap,
             Error::NotProcessed => Self::NotProcessed,
             _ => match error.fault() {

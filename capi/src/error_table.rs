@@ -72,6 +72,8 @@ pub(crate) const TABLE: &[(i32, &CStr, &CStr)] = &[
     ),
     (-431, c"KEYFLIP_ERR_UNKNOWN_EXTENSION_FORM", c"header extension is of a form that Cryptex cannot carry"),
     (-432, c"KEYFLIP_ERR_BAD_STREAM_BOUND", c"stream bound must be 1 to 2^24"),
+    (-433, c"KEYFLIP_ERR_SSRC_HAS_KEYS", c"SSRC has keys of its own already"),
+    (-434, c"KEYFLIP_ERR_NO_KEYS_FOR_SSRC", c"SSRC has no keys of its own"),
     (-499, c"KEYFLIP_ERR_OTHER_CALLER", c"call is refused for a reason this interface has no number for"),
     (-500, c"KEYFLIP_ERR_INTERNAL", c"a defect of Keyflip: the call was stopped before it could do harm"),
     (-501, c"KEYFLIP_ERR_BAD_HANDLE", c"handle names nothing, nothing any more, or something of another kind"),

@@ -9,7 +9,7 @@
 use crate::boundary::Outcome;
 use crate::error::keyflip_err;
 use arrayvec::ArrayVec;
-use keyflip::{ContextId, Domain, Event, Guard, Inbound, Outbound, Registry, Session};
+use keyflip::{ContextId, Domain, Guard, Inbound, Outbound, Registry, Session};
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -207,12 +207,9 @@ pub(crate) fn by_domain<T, const N: usize>(
     }
 }
 
-/// Whose event it is; `None` if its session is gone.
-pub(crate) fn owner(event: &Event) -> Option<(u64, Direction)> {
-    match event {
-        Event::KeyNearLimit { context, .. } => owners().get(context).copied(),
-        _ => None,
-    }
+/// Whose context it is; `None` if its session is gone.
+pub(crate) fn owner(context: ContextId) -> Option<(u64, Direction)> {
+    owners().get(&context).copied()
 }
 
 fn owners() -> std::sync::MutexGuard<'static, HashMap<ContextId, (u64, Direction)>> {

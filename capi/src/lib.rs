@@ -1,6 +1,6 @@
 //! The C interface: what is in `include/keyflip.h`, which cbindgen makes of these files.
 //!
-//! Reading order: `boundary` (panics and pointers), `handles` (what a number names), then the calls, in the header's order: `info`, `profile`, `domain`,
+//! Reading order: `boundary` (panics and pointers), `handles` (what a number names), then the calls, in the header's order: `info`, `profile`, `domain`, `event`,
 //! `session`, `key`, `stream`, `packet`, `batch`, `fanout`, `dtls`, `sdes`.
 //!
 //! Their documentation is the header's, so it speaks of C.
@@ -19,6 +19,7 @@ mod domain;
 mod dtls;
 mod error;
 mod error_table;
+mod event;
 mod fanout;
 mod handles;
 mod info;
@@ -34,6 +35,7 @@ pub use batch::*;
 pub use domain::*;
 pub use dtls::*;
 pub use error::*;
+pub use event::*;
 pub use fanout::*;
 pub use info::*;
 pub use key::*;

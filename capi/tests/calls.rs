@@ -220,6 +220,37 @@ fn events_are_polled_or_handled() {
 }
 
 #[test]
+fn other_events_are_raised_where_they_are_watched() {
+    let mut domain = 0;
+    // SAFETY: it lives during the call.
+    assert_eq!(unsafe { keyflip_domain_new(0, 0, &mut domain) }, 0);
+    let bad = keyflip_err::BadArgument as i32;
+    assert_eq!((keyflip_watch_events(domain, 0), keyflip_watch_events(domain, 99)), (bad, bad));
+    let session = session_in(domain, 1);
+    let next = || {
+        // SAFETY: integers, for which zero is a value; it lives during the call.
+        unsafe {
+            let mut event = core::mem::zeroed::<keyflip_event>();
+            event.size = size_of::<keyflip_event>();
+            let there = keyflip_next_event(domain, &mut event);
+            (there == 1).then_some((event.kind, event.session, event.direction, event.ssrc, event.key_id))
+        }
+    };
+    assert_eq!((protect(session, &mut packet(1), PLAIN), next()), (182, None), "nobody asked");
+    let (added, retired) = (keyflip_event_kind::StreamAdded as u32, keyflip_event_kind::KeyRetired as u32);
+    assert_eq!((keyflip_watch_events(domain, added), keyflip_watch_events(domain, retired)), (0, 0));
+    let mut sealed = packet(2);
+    assert_eq!(protect(session, &mut sealed, PLAIN), 182);
+    assert_eq!(unprotect(session, &mut sealed[..SEALED]), 172);
+    assert_eq!(next(), Some((added, session, 1, 0xcafe_babe, 0)));
+    assert_eq!(rekey(session, OUT, 9), 0);
+    let event = next().unwrap();
+    assert_eq!((event.0, event.1, event.2, event.3, event.4 > 0), (retired, session, 2, 0, true));
+    assert_eq!((keyflip_acknowledge_events(session, 1), keyflip_acknowledge_events(session, 3)), (0, bad));
+    assert_eq!((keyflip_session_free(session), keyflip_domain_free(domain)), (0, 0));
+}
+
+#[test]
 fn texts_are_there_for_every_number() {
     let text = |pointer| {
         // SAFETY: constant texts.

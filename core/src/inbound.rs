@@ -284,7 +284,8 @@ impl Inbound {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`](crate::Error::NoSuchStream) if there is neither stream nor floor.
+    /// [`Error::NoSuchStream`](crate::Error::NoSuchStream) if there is neither stream nor floor;
+    /// [`Error::TooManyRetired`](crate::Error::TooManyRetired).
     pub fn forget_stream(&self, ssrc: impl Into<Ssrc>) -> Result<()> {
         self.0.forget_stream(ssrc.into())
     }
@@ -296,7 +297,8 @@ impl Inbound {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`](crate::Error::NoSuchStream) if there is no stream in the index space of the current key.
+    /// [`Error::NoSuchStream`](crate::Error::NoSuchStream) if there is no stream in the index space of the current key;
+    /// [`Error::TooManyRetired`](crate::Error::TooManyRetired).
     pub fn force_roc(&self, ssrc: impl Into<Ssrc>, roc: Roc) -> Result<()> {
         self.0.force_roc(ssrc.into(), roc)
     }

@@ -287,7 +287,8 @@ impl Outbound {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`] if there is neither stream nor floor.
+    /// [`Error::NoSuchStream`] if there is neither stream nor floor;
+    /// [`Error::TooManyRetired`].
     pub fn forget_stream(&self, ssrc: impl Into<Ssrc>) -> Result<()> {
         self.0.forget_stream(ssrc.into())
     }
@@ -300,7 +301,7 @@ impl Outbound {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`] if there is no stream in the index space of the current key.
+    /// [`Error::NoSuchStream`] if there is no stream in the index space of the current key; [`Error::TooManyRetired`].
     pub fn force_roc(&self, ssrc: impl Into<Ssrc>, roc: Roc) -> Result<()> {
         self.0.force_roc(ssrc.into(), roc)
     }

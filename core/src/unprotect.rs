@@ -58,6 +58,18 @@ pub(crate) fn authenticate(context: &Context, guard: &Guard<'_>, protocol: Proto
     accepted.inspect_err(|error| context.count_refusal(*error, guard, protocol, packet))
 }
 
+/// Verifies a packet and claims its index; counts a refusal. For who decrypts it, and perhaps encrypts it again. It leaves copies of keys on the stack.
+pub(crate) fn accepted<'g>(
+    context: &'g Context,
+    guard: &'g Guard<'_>,
+    protocol: Protocol,
+    octets: &[u8],
+    room: usize,
+) -> Result<Accepted<'g>> {
+    let accept = || judged(context.route(guard, protocol, octets)?, guard, protocol, octets, room, Tried::NONE);
+    until_settled!(accept()).inspect_err(|error| context.count_refusal(*error, guard, protocol, octets))
+}
+
 /// A packet whose index is claimed: it may be decrypted.
 #[derive(Clone, Copy)]
 pub(crate) struct Accepted<'g> {
@@ -141,13 +153,13 @@ fn accept_at_length<const DECRYPTS: bool>(
     tried: Tried,
 ) -> Result<usize> {
     scrubbed(scrub_at_length, || {
-        let accepted = claim_at_length(context, guard, protocol, buffer.packet(), room, tried)?;
+        let accepted = judged(context, guard, protocol, buffer.packet(), room, tried)?;
         Ok(if DECRYPTS { accepted.decrypt(buffer) } else { accepted.body_end })
     })
 }
 
-#[inline(always)]
-fn claim_at_length<'g>(
+#[inline(never)]
+fn judged<'g>(
     context: &'g Context,
     guard: &'g Guard<'_>,
     protocol: Protocol,
@@ -162,19 +174,6 @@ fn claim_at_length<'g>(
     verified.held.key.budget(protocol).check()?;
     let stream = context.admit(verified.held, packet.ssrc, &view.place.seat, guard)?;
     claim(context, guard, protocol, view.ring, stream, packet.body_end, verified)
-}
-
-/// Verifies a packet and claims its index, for who may have to undo the decryption; counts a refusal. The caller scrubs.
-pub(crate) fn accepted<'g>(
-    context: &'g Context,
-    guard: &'g Guard<'_>,
-    protocol: Protocol,
-    octets: &[u8],
-    room: usize,
-) -> Result<Accepted<'g>> {
-    let attempt =
-        || claim_at_length(context.route(guard, protocol, octets)?, guard, protocol, octets, room, Tried::NONE);
-    until_settled!(attempt()).inspect_err(|error| context.count_refusal(*error, guard, protocol, octets))
 }
 
 /// Takes a packet apart, by the lengths of the ring in use.

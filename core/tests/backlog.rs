@@ -51,6 +51,9 @@ fn p09_streams_that_come_and_go_under_a_stalled_reader_are_bounded_by_the_backlo
             assert_eq!(refused, Some(Error::TooManyRetired));
             assert!(domain.stats().items_waiting <= BACKLOG + 2);
             assert_eq!(inbound.streams().len(), 1, "the stream stays");
+            assert_eq!(inbound.forget_stream(7), refused.map_or(Ok(()), Err));
+            assert_eq!(inbound.force_roc(7, Roc(1)), refused.map_or(Ok(()), Err));
+            assert_eq!(inbound.roc(7), Ok(Roc(0)), "what replaces nothing is not refused");
             // Whole sessions come and go as they like: none of it waits.
             let before = domain.stats().items_waiting;
             for number in 1..100 {

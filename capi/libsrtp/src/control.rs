@@ -79,8 +79,9 @@ fn control(
 ) -> Result<(), Status> {
     sessions::with(client, |client, guard: &Guard<'_>| {
         let mut book = client.policies()?;
-        let outcome = body(client, client.session(guard)?, &mut book);
+        let outcome = body(client, client.session(guard), &mut book);
         client.look_for_mkis(&book);
+        client.ask_for_trailers(guard);
         outcome
     })
 }

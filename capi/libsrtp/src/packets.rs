@@ -134,8 +134,7 @@ pub(crate) fn send(
 /// `packet` has `*len` octets and room for the trailer behind them; both are null or the caller's alone during the call.
 unsafe fn protect(session: srtp_t, protocol: Protocol, packet: *mut c_void, len: *mut c_int, mki: Mki) -> Status {
     let work = |client: &Client, session: &Session, guard: &Guard<'_>, packet: *mut u8, len: usize| {
-        let outbound = &session.outbound;
-        let trailer = if protocol == Protocol::Rtp { outbound.rtp_overhead() } else { outbound.rtcp_overhead() };
+        let trailer = client.trailer(protocol);
         // SAFETY: as this function's. Nothing beyond the trailer is touched.
         let buffer = unsafe { slice::from_raw_parts_mut(packet, len + trailer) };
         // Relaxed: whoever sees it takes the book.
@@ -202,7 +201,7 @@ unsafe fn run(
         sessions::with(name, |client, guard| {
             // Before it is changed. SAFETY: as this function's.
             let ssrc = ssrc(protocol, unsafe { slice::from_raw_parts(packet, octets) });
-            let done = work(client, client.session(guard)?, guard, packet, octets);
+            let done = work(client, client.session(guard), guard, packet, octets);
             if let Some(ssrc) = ssrc.filter(|_| has_handler()) {
                 let is_collision = done.is_ok() && client.directions.note(ssrc, way);
                 event = match &done {

@@ -1,15 +1,17 @@
 //! What a `srtp_t` names.
 //!
-//! 1. A `srtp_t` is a handle in a registry, in the guise of a pointer. It names a [`Client`], which names a session of the core by another handle: so the
+//! 1. A `srtp_t` is a handle in a registry, in the guise of a pointer. It names a [`Client`], which points to a session of the core: so the
 //!    session may be replaced by one of another profile while its client keeps its name.
-//! 2. Packets take no lock. Whoever changes policies holds the client's book.
+//! 2. A session outlives every guard under which its client was found: whoever replaces it swaps the client's pointer first, and whoever ends a client
+//!    removes that first; only then is the session given up, and dropped when the guards of that moment are gone.
+//! 3. Packets take no lock. Whoever changes policies holds the client's book.
 
 use crate::abi::*;
 use crate::directions::Directions;
 use crate::policy::{Policy, Shape};
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use keyflip::{Domain, Error, Guard, Inbound, KeyId, NewStreams, Outbound, Registry, Roc, StreamOptions};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use keyflip::{Domain, Error, Guard, Inbound, KeyId, NewStreams, Outbound, Protocol, Registry, Roc, StreamOptions};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -24,11 +26,15 @@ pub(crate) struct Session {
 
 /// What a client was given.
 pub(crate) struct Client {
-    /// The handle of its session.
-    session: AtomicU64,
+    /// Its session, which the registry of sessions owns.
+    session: AtomicPtr<Session>,
+    /// The handle of its session: changed under the book only.
+    handle: AtomicU64,
     pub(crate) user: AtomicPtr<c_void>,
     /// Some policy has MKIs, or several keys.
     pub(crate) has_mkis: AtomicBool,
+    /// The most that protection adds to an RTP packet, and to an RTCP packet: asked of the session whenever policies change, and not for each packet.
+    trailers: [AtomicUsize; 2],
     pub(crate) directions: Directions,
     book: Mutex<Book>,
 }
@@ -86,21 +92,36 @@ fn handle(client: srtp_t) -> u64 {
     client.addr() as u64
 }
 
+/// Takes a session in; returns its handle, and where it is.
+///
+/// # Errors
+///
+/// `alloc_fail`.
+fn keep(session: Session) -> Result<(u64, *mut Session), Status> {
+    let globals = globals();
+    let handle = globals.sessions.insert(session).map_err(|_| Status::AllocFail)?;
+    let guard = globals.domain.pin();
+    let session = globals.sessions.get(handle, &guard).ok_or(Status::Fail)?;
+    Ok((handle, core::ptr::from_ref(session).cast_mut()))
+}
+
 /// # Errors
 ///
 /// `alloc_fail`.
 pub(crate) fn add(session: Session, book: Book) -> Result<srtp_t, Status> {
-    let globals = globals();
-    let session = globals.sessions.insert(session).map_err(|_| Status::AllocFail)?;
+    let trailers = session.trailers().map(AtomicUsize::new);
+    let (handle, session) = keep(session)?;
     let client = Client {
-        session: AtomicU64::new(session),
+        session: AtomicPtr::new(session),
+        handle: AtomicU64::new(handle),
+        trailers,
         user: AtomicPtr::default(),
         has_mkis: AtomicBool::new(false),
         directions: Directions::default(),
         book: Mutex::new(book),
     };
     client.look_for_mkis(&client.book());
-    let handle = globals.clients.insert(client).map_err(|_| Status::AllocFail)?;
+    let handle = globals().clients.insert(client).map_err(|_| Status::AllocFail)?;
     let address = usize::try_from(handle).map_err(|_| Status::AllocFail)?;
     Ok(core::ptr::without_provenance_mut(address))
 }
@@ -109,16 +130,17 @@ pub(crate) fn add(session: Session, book: Book) -> Result<srtp_t, Status> {
 ///
 /// `bad_param`.
 pub(crate) fn remove(client: srtp_t) -> Result<(), Status> {
-    with(client, |client, _| {
+    let session = with(client, |client, _| {
         let mut book = client.book();
         if core::mem::replace(&mut book.closed, true) {
             return Err(Status::BadParam);
         }
         // Relaxed: it changes under the book only, which is held.
-        globals().sessions.remove(client.session.load(Ordering::Relaxed));
-        Ok(())
+        Ok(client.handle.load(Ordering::Relaxed))
     })?;
+    // In this order (invariant 2).
     globals().clients.remove(handle(client));
+    globals().sessions.remove(session);
     Ok(())
 }
 
@@ -138,25 +160,14 @@ pub(crate) fn with<T>(
 }
 
 impl Client {
-    /// Its session.
-    ///
-    /// # Errors
-    ///
-    /// `bad_param` if the client is gone.
+    /// Its session. The guard is the one under which this client was found.
     #[inline]
-    pub(crate) fn session<'g>(&self, guard: &'g Guard<'_>) -> Result<&'g Session, Status> {
-        let sessions = &globals().sessions;
-        loop {
-            // Acquire: pairs with the Release in `replace`, after which the session is there.
-            let handle = self.session.load(Ordering::Acquire);
-            if let Some(session) = sessions.get(handle, guard) {
-                return Ok(session);
-            }
-            // Replaced meanwhile, or gone for good. Relaxed: compared only.
-            if self.session.load(Ordering::Relaxed) == handle {
-                return Err(Status::BadParam);
-            }
-        }
+    pub(crate) fn session<'g>(&self, _guard: &'g Guard<'_>) -> &'g Session {
+        // Acquire: pairs with the Release in `replace`: the session is seen as it was made.
+        let session = self.session.load(Ordering::Acquire);
+        // SAFETY: it was in the registry of sessions when this client was found, and leaves that after the client's pointer or the client was taken away
+        // (invariant 2). So it is dropped after the guard, to which the reference is bound, is gone.
+        unsafe { &*session }
     }
 
     /// Puts `session` in the place of the one before, whose book is held.
@@ -165,9 +176,11 @@ impl Client {
     ///
     /// `alloc_fail`.
     pub(crate) fn replace(&self, session: Session) -> Result<(), Status> {
-        let new = globals().sessions.insert(session).map_err(|_| Status::AllocFail)?;
-        // AcqRel: Release pairs with the Acquire in `session`; Acquire with the swap before this one.
-        let old = self.session.swap(new, Ordering::AcqRel);
+        let (handle, session) = keep(session)?;
+        // Release: pairs with the Acquire in `session`. In this order (invariant 2).
+        self.session.store(session, Ordering::Release);
+        // Relaxed: it changes under the book only, which the caller holds.
+        let old = self.handle.swap(handle, Ordering::Relaxed);
         globals().sessions.remove(old);
         Ok(())
     }
@@ -184,6 +197,23 @@ impl Client {
     pub(crate) fn policies(&self) -> Result<MutexGuard<'_, Book>, Status> {
         let book = self.book();
         if book.closed { Err(Status::BadParam) } else { Ok(book) }
+    }
+
+    /// The most that protection adds to a packet.
+    #[inline]
+    pub(crate) fn trailer(&self, protocol: Protocol) -> usize {
+        let [rtp, rtcp] = &self.trailers;
+        let trailer = if protocol == Protocol::Rtp { rtp } else { rtcp };
+        // Relaxed: a packet for which it is out of date is refused for want of room, by the core.
+        trailer.load(Ordering::Relaxed)
+    }
+
+    /// Asks the session again, whose policies have changed.
+    pub(crate) fn ask_for_trailers(&self, guard: &Guard<'_>) {
+        for (trailer, now) in self.trailers.iter().zip(self.session(guard).trailers()) {
+            // Relaxed: as in `trailer`.
+            trailer.store(now, Ordering::Relaxed);
+        }
     }
 
     /// Whether packets must be looked at for their policies' MKIs, from here on.
@@ -227,6 +257,10 @@ impl Session {
             has_template: template.is_some(),
             outbound: builder()?.new_streams(NewStreams::ByCall).build(domain())?.outbound().clone(),
         })
+    }
+
+    fn trailers(&self) -> [usize; 2] {
+        [self.outbound.rtp_overhead(), self.outbound.rtcp_overhead()]
     }
 
     /// Has the sender take in a stream of the template.

@@ -20,20 +20,27 @@ impl Direction {
         ssrc: Ssrc,
         visit: impl FnOnce(&[&Arc<Space>], Windows, &Guard<'_>) -> Result<R>,
     ) -> Result<R> {
-        self.change_spaces(ssrc, |spaces, windows, _, guard| visit(spaces, windows, guard))
+        let control = self.lock();
+        let guard = self.domain().pin();
+        let context = self.context_for(ssrc, &guard)?;
+        visit(&self.spaces_of(context, &control, &guard)?, context.windows(), &guard)
     }
 
-    /// The same for who adds to the packets of streams that are gone.
+    /// The same for who ends the life of a stream, and so adds to the packets of those that are gone, and to what waits for readers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyRetired`].
     fn change_spaces<R>(
         &self,
         ssrc: Ssrc,
-        visit: impl FnOnce(&[&Arc<Space>], Windows, &mut Totals, &Guard<'_>) -> Result<R>,
+        visit: impl FnOnce(&[&Arc<Space>], &mut Totals, &Guard<'_>) -> Result<R>,
     ) -> Result<R> {
         let mut control = self.lock();
         let guard = self.domain().pin();
         let context = self.context_for(ssrc, &guard)?;
         let mut gone = control.gone;
-        let outcome = visit(&self.spaces_of(context, &control, &guard)?, context.windows(), &mut gone, &guard)?;
+        let outcome = visit(&self.spaces_of(context, &control, &guard)?, &mut gone, &guard)?;
         control.gone = gone;
         Ok(outcome)
     }
@@ -75,7 +82,7 @@ impl Direction {
     /// [`Error::NoSuchStream`], [`Error::TooManyRetired`].
     pub(crate) fn remove_stream(&self, ssrc: Ssrc) -> Result<()> {
         self.domain().check_backlog()?;
-        let removed = self.change_spaces(ssrc, |spaces, _, gone, guard| {
+        let removed = self.change_spaces(ssrc, |spaces, gone, guard| {
             spaces.iter().try_fold(false, |removed, space| Ok(removed | space.remove(ssrc, gone, guard)?))
         })?;
         if removed { Ok(()) } else { Err(Error::NoSuchStream) }
@@ -106,10 +113,10 @@ impl Direction {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchStream`].
+    /// [`Error::NoSuchStream`], [`Error::TooManyRetired`].
     pub(crate) fn force_roc(&self, ssrc: Ssrc, roc: Roc) -> Result<()> {
         self.domain().check_backlog()?;
-        let restarted = self.change_spaces(ssrc, |spaces, _, gone, guard| {
+        let restarted = self.change_spaces(ssrc, |spaces, gone, guard| {
             spaces.first().map_or(Ok(false), |space| space.restart(ssrc, roc, gone, guard))
         })?;
         if restarted { Ok(()) } else { Err(Error::NoSuchStream) }

@@ -257,11 +257,11 @@ impl Inner {
         &self.engine.tally
     }
 
-    /// Drives the epoch by as much as one call can, and destroys what may go.
+    /// Destroys what may go.
     fn pass(&self) {
         let _whole = Whole::begin();
-        Engine::drive(|| self.bare_pin());
         self.engine().destroy(Share::Idle, || self.bare_pin());
+        Engine::free_nodes(|| self.bare_pin());
     }
 
     /// Helps what waits along, after a pin that it waited for. `record` is the thread's.
@@ -333,7 +333,6 @@ impl Drop for Inner {
             // A model does not see what the counts of a standard `Arc` order; it sees the collector.
             let handle = engine.collector.register();
             let pass = || {
-                Engine::drive(|| handle.pin());
                 engine.destroy(Share::Idle, || handle.pin());
             };
             self.tally().drain(pass, || true);

@@ -4,7 +4,7 @@
 //!
 //! 1. It inherits the values that waited. Their readers are gone, but for the thread that forked.
 //! 2. That thread may hold a guard across the fork. Until that is dropped, nothing is destroyed in the child.
-//! 3. Every pin that is made in the child is one of the new engine's, and every retirement goes to its collector.
+//! 3. Every pin that is made in the child is one of the new engine's, and every retirement goes to its shelf.
 
 use super::readers::{PinnedReader, Readers};
 use super::reclaimer::Bell;
@@ -172,18 +172,14 @@ impl Engine {
     }
 
     fn retire_under(&self, value: Box<dyn Send>, bulk: Bulk, pin: &Guard) {
-        let token = self.shelf.put(value, bulk, self.tally.item_retired(), self.readers.pins(), pin);
-        // SAFETY: the closure may run on any thread, and only after this call's thread unpinned, perhaps never. It owns all it touches
-        // (`'static`), which is `Send`. It borrows nothing.
-        unsafe { pin.defer_unchecked(move || token.fire()) };
-        pin.flush();
+        self.shelf.put(value, bulk, self.tally.item_retired(), self.readers.pins(), pin);
     }
 
     // ---- Destruction.
 
-    /// Tries to move the epoch on, so that tokens fire and nodes are freed. `pin` makes a pin, as below.
-    pub(super) fn drive(pin: impl Fn() -> Guard) {
-        /// Both take two epochs; one round advances the epoch by one at most.
+    /// Tries to move the epoch on, so that nodes of the shelf are freed. `pin` makes a pin, as below.
+    pub(super) fn free_nodes(pin: impl Fn() -> Guard) {
+        /// It takes two epochs; one round advances the epoch by one at most.
         const ROUNDS: usize = if cfg!(crossbeam_loom) { 1 } else { 2 };
         (0..ROUNDS).for_each(|_| pin().flush());
     }

@@ -10,8 +10,8 @@
 //!    domain pins that structure's collector. Every access compares the two (in release builds too) before it loads.
 //! 2. A value is reachable for readers exactly while a `Published` or `Slots` of its domain holds a pointer to it.
 //! 3. Whoever makes a value unreachable retires it, once, under a guard taken before it became unreachable.
-//! 4. Each retirement is put on the domain's shelf at once, and its token flushed to the collector: an idle thread holds nothing.
-//! 5. Deferred code fires tokens and frees nodes of the shelf. It runs no code of a value, touches no thread-local storage and takes no guard.
+//! 4. Each retirement is put on the domain's shelf at once: an idle thread holds nothing.
+//! 5. Deferred code frees nodes of the shelf, whose values are gone. It runs no code of a value, touches no thread-local storage and takes no guard.
 //!
 //! ```text
 //!   domain  guard  registry       what users hold

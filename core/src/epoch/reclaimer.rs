@@ -90,7 +90,6 @@ impl Engine {
             let mut backoff = Backoff::default();
             while self.tally.items_waiting() > 0 && !self.bell.is_stopped() {
                 let whole = Whole::begin();
-                Self::drive(|| handle.pin());
                 if self.destroy(Share::Idle, || handle.pin()) != Destroyed::Nothing {
                     backoff = Backoff::default();
                 } else {
@@ -102,6 +101,7 @@ impl Engine {
             }
             // Readers may have emptied slabs with the last that waited.
             unmap_what_was_left();
+            Self::free_nodes(|| handle.pin());
             // SeqCst: as in `ring`.
             if self.bell.state.compare_exchange(AWAKE, PARKED, Ordering::SeqCst, Ordering::SeqCst).is_err() {
                 return;

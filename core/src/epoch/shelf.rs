@@ -1,10 +1,10 @@
 //! What was retired and is not destroyed yet: a queue without locks, whose first value is taken by whoever finds that it may go.
 //!
-//! 1. A value may go when every pin that was seen at its retirement is over (`readers`). It may go, too, when its *token* has fired, which the
-//!    collector was given: then every guard is gone that was pinned at the retirement. The first comes earlier as a rule.
+//! 1. A value may go when every pin that was seen at its retirement is over (`readers`).
 //! 2. Values leave in the order in which they came. A later one does not wait for an earlier one: a pin that holds up the earlier and not the later is
 //!    over by the retirement of the later.
-//! 3. The value itself stays here, and is not the collector's: so a child that inherits the shelf has all of it, whatever became of the collector.
+//! 3. Values are not the collector's, which frees the nodes they were in: so a child that inherits the shelf has all of them, whatever became of the
+//!    collector.
 //! 4. A value that is *large* is left to threads that have no packets to see to, and so is what came after it, until it is gone.
 //! 5. A panic of a value's own code is reported by its hook, and goes no further: the value counts as gone.
 //! 6. Nobody waits for anybody. A thread that is held up while it destroys holds up one value.
@@ -14,13 +14,12 @@
 use super::readers::Readers;
 use super::record::Pin;
 use super::tally::{Tally, Ticket};
-use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::atomic::Ordering;
 use core::cell::Cell;
 use core::panic::AssertUnwindSafe;
 use crossbeam_epoch::{Atomic, Guard, Owned, unprotected};
 use crossbeam_utils::CachePadded;
 use std::panic::catch_unwind;
-use std::sync::Arc;
 
 pub(super) struct Shelf {
     head: CachePadded<Atomic<Node>>,
@@ -54,18 +53,7 @@ struct Node {
     bulk: Bulk,
     ticket: Ticket,
     pins: Vec<Pin>,
-    fired: Arc<AtomicBool>,
     next: Atomic<Node>,
-}
-
-/// Says that every guard is gone that was pinned at a retirement.
-pub(super) struct Token(Arc<AtomicBool>);
-
-impl Token {
-    pub(super) fn fire(self) {
-        // Release: pairs with the Acquire in `Node::may_go`: all reads of the value come before.
-        self.0.store(true, Ordering::Release);
-    }
 }
 
 impl Node {
@@ -78,8 +66,7 @@ impl Node {
     }
 
     fn may_go(&self, readers: &Readers) -> bool {
-        // Acquire: pairs with the Release in `Token::fire`.
-        self.pins.iter().all(|pin| readers.is_over(pin)) || self.fired.load(Ordering::Acquire)
+        self.pins.iter().all(|pin| readers.is_over(pin))
     }
 }
 
@@ -90,7 +77,6 @@ impl Shelf {
             bulk: Bulk::Small,
             ticket: Ticket::default(),
             pins: Vec::new(),
-            fired: Arc::default(),
             next: Atomic::null(),
         };
         // SAFETY: nobody else has the queue yet.
@@ -99,10 +85,8 @@ impl Shelf {
     }
 
     /// Takes a value in, to go when `pins` are over. `pin` is one of this shelf's collector, as in all calls here.
-    pub(super) fn put(&self, value: Box<dyn Send>, bulk: Bulk, ticket: Ticket, pins: Vec<Pin>, pin: &Guard) -> Token {
-        let fired = Arc::new(AtomicBool::new(false));
-        let token = Token(Arc::clone(&fired));
-        let node = Owned::new(Node { value: Cell::new(Some(value)), bulk, ticket, pins, fired, next: Atomic::null() });
+    pub(super) fn put(&self, value: Box<dyn Send>, bulk: Bulk, ticket: Ticket, pins: Vec<Pin>, pin: &Guard) {
+        let node = Owned::new(Node { value: Cell::new(Some(value)), bulk, ticket, pins, next: Atomic::null() });
         let node = node.into_shared(pin);
         loop {
             // Acquire, of both: pairs with the Release of whoever put the node there: it is seen as made.
@@ -120,7 +104,7 @@ impl Shelf {
             let new_tail = if is_last { node } else { next };
             let _ = self.tail.compare_exchange(tail, new_tail, Ordering::Release, Ordering::Relaxed, pin);
             if is_last {
-                return token;
+                return;
             }
         }
     }
@@ -141,7 +125,7 @@ impl Shelf {
     pub(super) fn empty_into(&self, other: &Self, pin: &Guard, theirs: &Guard) {
         while let Some(node) = self.take(pin, |_| true) {
             if let Some(value) = node.value.take() {
-                let _token = other.put(value, node.bulk, node.ticket, Vec::new(), theirs);
+                other.put(value, node.bulk, node.ticket, Vec::new(), theirs);
             }
         }
     }

@@ -23,12 +23,9 @@ fn check_once(context: &Context, guard: &Guard<'_>, head: &[u8], len: usize, roo
         return Err(Error::PacketTooLong);
     }
     let context = context.route(guard, Protocol::Rtp, head)?;
-    let mut packet = Plain::parse(Protocol::Rtp, head)?;
+    let packet = Plain::parse(Protocol::Rtp, head)?;
     let policy = context.policy();
-    let mut len = len;
-    if policy.changes_headers {
-        (packet.form, packet.head, len) = policy.plan_header(head, packet.head, len)?;
-    }
+    let len = if policy.changes_headers { policy.plan_header(head, packet.head, len)?.2 } else { len };
     let ring = context.ring(guard)?;
     if len + policy.shape(ring.shape(policy.spec, Protocol::Rtp), packet.seq).overhead() > room {
         return Err(Error::OutputTooSmall);

@@ -1,7 +1,7 @@
 //! A packet of a batch, between the two halves of its path: before its tag is computed, beside others, and after.
 
 use super::judge::View;
-use super::{Accepted, Verified, claim, frame, parse};
+use super::{Accepted, Verified, claim, frame, index, parse};
 use crate::buffer::Buffer;
 use crate::context::{Context, Ring};
 use crate::crypto::many::TagJob;
@@ -28,6 +28,8 @@ pub(crate) struct Opened<'g> {
     accepted: Accepted<'g>,
     /// The index as the packet carries it.
     wire_index: u32,
+    /// The packet carries its rollover counter: its index is no estimate.
+    carries_roc: bool,
     /// Where its tag lies.
     tag: (u32, u8),
     /// Its stream may use keys in grace.
@@ -36,7 +38,7 @@ pub(crate) struct Opened<'g> {
 
 impl<'g> Opened<'g> {
     /// Finds all that the tag check needs. `None` if the packet is to be judged alone, at its turn: its stream is a new one, or it may be judged by what
-    /// others of the batch change, or its key may be in one of several index spaces, or it carries its rollover counter.
+    /// others of the batch change, or its key may be in one of several index spaces.
     #[inline(always)]
     pub(crate) fn new(
         context: &'g Context,
@@ -63,12 +65,9 @@ impl<'g> Opened<'g> {
         let counts = context;
         let context = context.route(guard, protocol, octets).ok()?;
         let (ring, packet) = parse(context, guard, protocol, octets, room).ok()?;
-        if packet.roc.is_some() {
-            return None;
-        }
         let stream = ring.plain()?.space.stream_of(packet.ssrc, guard).ok()??;
         let mark = stream.track(protocol).mark();
-        let index = mark.estimate(protocol.counter(), packet.index);
+        let index = index(protocol, &packet, mark);
         stream.track(protocol).peek(index, mark).ok()?;
         let mki = octets.get(packet.trailer.mki.clone())?;
         let (held, in_grace) = match ring.likeliest(mki, stream.last_key()) {
@@ -78,7 +77,19 @@ impl<'g> Opened<'g> {
         let tag = (u32::try_from(packet.trailer.tag.start).ok()?, u8::try_from(packet.trailer.tag.len()).ok()?);
         let frame = frame(context.policy(), protocol, &packet, index);
         let accepted = Accepted { key: &held.key, suite: held.key.suite(protocol), frame, body_end: packet.body_end };
-        Some(Self { counts, context, ring, stream, mark, held, accepted, wire_index: packet.index, tag, in_grace })
+        Some(Self {
+            counts,
+            context,
+            ring,
+            stream,
+            mark,
+            held,
+            accepted,
+            wire_index: packet.index,
+            carries_roc: packet.roc.is_some(),
+            tag,
+            in_grace,
+        })
     }
 
     /// What its tag is computed of.
@@ -148,7 +159,7 @@ impl<'g> Opened<'g> {
     fn stands_by_now(&self, mark: Mark, settles: bool) -> bool {
         let (protocol, index) = (self.accepted.frame.protocol, self.accepted.frame.index);
         let view = View::of(self.ring, self.stream, mark);
-        mark.estimate(protocol.counter(), self.wire_index) == index
+        (self.carries_roc || mark.estimate(protocol.counter(), self.wire_index) == index)
             && self.stream.track(protocol).peek(index, mark).is_ok()
             && (!settles || view.usable(self.context.policy(), KeyId::NONE).in_grace == self.in_grace)
     }

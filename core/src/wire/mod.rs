@@ -71,10 +71,10 @@ impl Shape {
     /// The trailer of a body that ends at `body_end`.
     #[inline(always)]
     pub(crate) const fn trailer(self, body_end: usize) -> Trailer {
-        let (tag_len, mki_len) = (self.tag as usize, self.mki as usize);
+        let (tag_len, mki_len, roc_len) = (self.tag as usize, self.mki as usize, self.roc as usize);
         let word = if self.tag_first { body_end + tag_len } else { body_end };
         let mki = word + self.word();
-        let (roc, roc_len) = (mki + mki_len, self.roc as usize);
+        let roc = mki + mki_len;
         let tag = if self.tag_first { body_end } else { roc + roc_len };
         let (word, mki) = (word..word + self.word(), mki..roc);
         Trailer { tag: tag..tag + tag_len, word, mki, roc: roc..roc + roc_len }
