@@ -255,6 +255,50 @@ fn batch(profile: u8) -> Seed {
     seed.byte(0)
 }
 
+/// A header extension of elements of both lengths of header, some of which are to be encrypted, with padding between and behind them.
+fn extension(profile: u8, form: u64, csrcs: u8) -> Seed {
+    let elements: [&[u8]; 3] =
+        [&[0x12, 7, 8, 9, 0, 0x20, 6, 0x31, 4, 5, 0, 0], &[1, 3, 7, 8, 9, 0, 2, 0, 3, 1, 5, 0], &[0xf0, 1, 2, 3]];
+    let seed = Seed::default().byte(profile).byte(1).byte(3).byte(200).byte(profile / 2 % 2).byte(csrcs % 2);
+    let seed = seed.variant(form, 3).byte(csrcs).byte(1).variant(form, 3);
+    let seed = if form == 0 { seed } else { seed.word(0x1000).rest(&[]) };
+    let seed = if form == 1 { Seed(seed.0[..seed.0.len() - 1].to_vec()) } else { seed };
+    seed.octets(elements[form as usize]).rest(b"a payload of some octets")
+}
+
+/// Streams that roll over, are rekeyed and removed while their session moves; then a blob with an octet changed, sealed again.
+fn moves(profile: u8, edit: u16, cut: Option<u16>) -> Seed {
+    const STEPS: u64 = 4;
+    let mut seed = Seed::default().byte(profile).octets(&[9; 4]).octets(if profile % 2 == 0 { b"" } else { b"mki" });
+    for turn in 0..4u8 {
+        for at in 0..4u8 {
+            seed = seed.step(0, STEPS).byte(at % 2).byte(turn % 2).word(u16::from(at) * 300);
+        }
+        seed = match turn {
+            1 => seed.step(1, STEPS).byte(turn).byte(profile % 2),
+            2 => seed.step(2, STEPS).byte(0),
+            _ => seed,
+        };
+        seed = seed.step(3, STEPS);
+    }
+    seed = seed.byte(0).byte(1).word(edit).byte(0xff).byte(0);
+    let seed = cut.map_or_else(|| seed.clone().byte(0), |cut| seed.clone().byte(1).word(cut));
+    seed.rest(b"and octets of any kind")
+}
+
+/// Octets of any kind: the targets make something of whatever there is.
+fn noise(number: u64) -> Seed {
+    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        // Knuth's MMIX generator.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    let len = 40 + usize::from(next()) * 3;
+    // Small octets, as often as others: counts, ids and choices.
+    Seed((0..len).map(|_| if next() & 1 == 0 { next() & 15 } else { next() }).collect())
+}
+
 fn write(target: &str, name: &str, seed: &Seed) -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     fs::create_dir_all(&folder)?;
@@ -278,6 +322,26 @@ fn main() -> Result<()> {
     }
     for mki_len in [0, 3] {
         write("model", &format!("limits-{mki_len}"), &limits(mki_len))?;
+    }
+    for profile in 0..Profile::ALL.len() as u8 {
+        for form in 0..3 {
+            write("extensions", &format!("elements-{profile}-{form}"), &extension(profile, form, profile % 4))?;
+        }
+    }
+    for profile in 0..Profile::ALL.len() as u8 {
+        for number in 0..8 {
+            let cut = (number % 4 == 3).then_some(number * 60);
+            write(
+                "blob",
+                &format!("moves-{profile}-{number}"),
+                &moves(profile, number * 37 + u16::from(profile), cut),
+            )?;
+        }
+    }
+    for number in 0..60 {
+        for target in ["sdes", "double", "extensions", "blob"] {
+            write(target, &format!("noise-{number}"), &noise(number))?;
+        }
     }
     println!("seeds of {} sources", all.len());
     Ok(())

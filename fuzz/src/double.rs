@@ -87,8 +87,7 @@ fn original(packet: &[u8]) -> Option<Fields> {
 
 impl Blocks<'_> {
     /// Invariant 1.
-    fn read(&self) {
-        let packet = self.octets.0;
+    fn read(&self, packet: &[u8]) {
         let said = double::original(packet).ok();
         assert_eq!(said, original(packet));
         for (change, tight) in &self.hops {
@@ -206,7 +205,9 @@ impl Blocks<'_> {
 
 impl<'a> Case<'a> for Blocks<'a> {
     fn check(&self) {
-        self.read();
+        self.read(self.octets.0);
+        // The octets behind a header, so that they are a payload, and their end a block.
+        self.read(&self.packet());
         self.relay();
     }
 }

@@ -57,8 +57,9 @@ fn selected(id: u16, body: &[u8], ids: &BTreeSet<u8>) -> Option<BTreeSet<usize>>
             continue;
         }
         let (element, header, len) = if one_byte {
-            let (element, len) = (body[at] >> 4, usize::from(body[at] & 15) + 1);
-            if element == 0 || element == 15 && !plant::is_on() {
+            let more = usize::from(!plant::is_on());
+            let (element, len) = (body[at] >> 4, usize::from(body[at] & 15) + more);
+            if element == 0 || element == 15 {
                 break;
             }
             (element, 1, len)
