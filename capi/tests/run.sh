@@ -2,7 +2,7 @@
 # Builds and installs the C interfaces into a scratch prefix, and runs C programs and real clients on them. Says of each what became of it; exits 1 if
 # one failed.
 #
-#     capi/tests/run.sh [NAME...]     all, or those whose names begin so: c, libsrtp, pylibsrtp, gstreamer
+#     capi/tests/run.sh [NAME...]     all, or those whose names begin so: c, libsrtp, pylibsrtp, gstreamer, janus
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD/capi/tests
@@ -207,7 +207,7 @@ srtp_static() {
     echo "the same answers"
 }
 
-if [ ${#wanted[@]} = 0 ] || [[ " ${wanted[*]} " =~ \ (libsrtp|pylibsrtp|gstreamer) ]]; then
+if [ ${#wanted[@]} = 0 ] || [[ " ${wanted[*]} " =~ \ (libsrtp|pylibsrtp|gstreamer|janus) ]]; then
     echo "==== libsrtp2's interface"
     install_packages gcc g++ clang libsrtp2-dev python3-venv python3-dev libffi-dev gstreamer1.0-tools \
         gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
@@ -221,6 +221,10 @@ if [ ${#wanted[@]} = 0 ] || [[ " ${wanted[*]} " =~ \ (libsrtp|pylibsrtp|gstreame
     check libsrtp-static srtp_static
     check pylibsrtp $srtp/pylibsrtp.sh "$prefix"
     check gstreamer $srtp/gstreamer.sh "$prefix"
+    if is_wanted janus; then
+        install_packages janus
+        check janus $srtp/janus.sh "$prefix"
+    fi
 fi
 
 echo "==== passed: ${passed[*]:-none}"

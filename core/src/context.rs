@@ -6,12 +6,14 @@
 //! An SSRC that was given keys of its own has a context of its own, its *slot*. A packet is routed to it by its SSRC, and judged as by any other. All
 //! keys of slots are in the first index space of the direction, beside the session's: so an SSRC has the same indices under either.
 
+mod ahead;
 mod direction;
 mod keying;
 mod moving;
 mod slots;
 mod streams;
 
+pub(crate) use ahead::{FROM as FETCH_AHEAD_FROM, fetch_ahead};
 pub(crate) use direction::Direction;
 pub(crate) use moving::{DirectionState, KeyState, SlotState, SpaceState};
 

@@ -3,13 +3,14 @@
 //! Each target has a key, a header and an index of its own; the payload is shared. It is encrypted from where it lies straight into each output. The
 //! packets are of one length, or of few, so their tags fill the lanes of vector registers.
 
+use crate::context::{FETCH_AHEAD_FROM, fetch_ahead};
 use crate::crypto::many::{AT_ONCE, tags};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::kernels::{scrub_after_packet, scrubbed};
 use crate::outbound::Outbound;
 use crate::protect::{Ready, ready};
-use crate::wire::{Protocol, rtp};
+use crate::wire::{Protocol, rtp, ssrc_of};
 use arrayvec::ArrayVec;
 
 /// Groups after which a guard is pinned afresh.
@@ -127,9 +128,16 @@ impl<'a> Target<'a> {
 /// # }
 /// ```
 pub fn fanout(guard: &mut Guard<'_>, payload: &[u8], targets: &mut [Target<'_>]) {
+    let many = targets.len() >= FETCH_AHEAD_FROM;
     for (turn, group) in targets.chunks_mut(AT_ONCE).enumerate() {
         if turn > 0 && turn.is_multiple_of(GROUPS_PER_PIN) {
             guard.repin();
+        }
+        if many {
+            fetch_ahead(guard, Protocol::Rtp, |at| {
+                let target = group.get(at)?;
+                Some((&**target.outbound.0, ssrc_of(Protocol::Rtp, target.header)?))
+            });
         }
         protect_group(guard, payload, group);
     }

@@ -264,6 +264,11 @@ impl SessionKeys {
         &self.mki
     }
 
+    /// Has what [`Self::suite`] is a view of fetched from memory.
+    pub(crate) fn fetch_suite(&self, protocol: Protocol) {
+        self.suites.fetch(protocol);
+    }
+
     #[inline]
     pub(crate) fn suite(&self, protocol: Protocol) -> Suite<'_> {
         self.suites.of(protocol)

@@ -135,12 +135,17 @@ pub struct Direction(Arc<Space>);
 
 impl Direction {
     pub fn new(domain: &Domain) -> Result<Self> {
-        Space::new(SpaceId(0), domain, 16).map(Self)
+        Self::bounded(domain, 16)
+    }
+
+    /// A space with room for so many streams.
+    pub fn bounded(domain: &Domain, streams: usize) -> Result<Self> {
+        Space::new(SpaceId(0), domain, streams).map(Self)
     }
 
     /// Claims an SRTP index, in the stream that is there or in a new one.
     pub fn claim(&self, ssrc: u32, index: u64, guard: &Guard<'_>) -> Result<()> {
-        until_settled!({
+        let attempt = || {
             let seat = self.0.seat(Ssrc(ssrc), guard)?;
             let mark = seat.mark(Protocol::Rtp);
             seat.peek(Protocol::Rtp, index, mark)?;
@@ -149,14 +154,16 @@ impl Direction {
                 Seat::Empty(origin) => self.0.place(Ssrc(ssrc), &origin, WINDOWS, guard)?,
             };
             stream.track(Protocol::Rtp).reserve(index)
-        })
+        };
+        // Called, not put in its place: what it returns early is to be tried again.
+        until_settled!(attempt())
     }
 
     /// Claims the index of a packet that carries `seq`, and that its sender protected in cycle `cycle`, as a probing key does: what authenticates with the
     /// cycle that is `kept`, or afresh, decides. Unless it does so `once`, it is broken on purpose.
     pub fn probe(&self, seq: u16, cycle: u32, kept: u64, once: bool, guard: &Guard<'_>) -> Result<()> {
         let ssrc = 1;
-        until_settled!({
+        let attempt = || {
             let seat = self.0.seat(Ssrc(ssrc), guard)?;
             let mark = seat.mark(Protocol::Rtp);
             let decides = mark.is_undecided();
@@ -173,11 +180,17 @@ impl Direction {
                 stream.track(Protocol::Rtp).decide(Mark::index(index))?;
             }
             stream.track(Protocol::Rtp).reserve(index)
-        })
+        };
+        // Called, not put in its place: what it returns early is to be tried again.
+        until_settled!(attempt())
     }
 
     pub fn remove_stream(&self, ssrc: u32, guard: &Guard<'_>) -> Result<bool> {
         self.0.remove(Ssrc(ssrc), &mut Totals::default(), guard)
+    }
+
+    pub fn forget_stream(&self, ssrc: u32, guard: &Guard<'_>) -> Result<bool> {
+        self.0.forget(Ssrc(ssrc), &mut Totals::default(), guard)
     }
 }
 

@@ -143,6 +143,13 @@ impl SessionBuilder {
         self
     }
 
+    /// Has SRTCP packets carry tags of the length that SRTP's have, both ways: for peers that take the 32 bits of `..._HMAC_SHA1_32` for SRTCP, too, as libre
+    /// and applications of libsrtp do. RFC 3711 5.2 and RFC 4568 6.2.2 have 80 bits there: a control packet is worth more to a forger than a voice packet.
+    pub const fn srtcp_tags_as_short_as_srtps(mut self) -> Self {
+        self.policy.spec.srtcp_tag_len = self.policy.spec.srtp_tag_len;
+        self
+    }
+
     /// Leaves SRTP payloads in the clear, both ways (`UNENCRYPTED_SRTP`, RFC 4568 6.3.2). They are authenticated still.
     pub const fn unencrypted_srtp(mut self) -> Self {
         self.policy.srtp_encrypted = false;

@@ -43,6 +43,19 @@ impl Space {
         Ok(self.streams.find(ssrc, guard)?.filter(|stream| !stream.is_gone()))
     }
 
+    /// Has what a look-up reads fetched from memory: step by step, each when the one before is there.
+    pub(crate) fn fetch_table(&self, guard: &Guard<'_>) {
+        self.streams.fetch_array(guard);
+    }
+
+    pub(crate) fn fetch_slot(&self, ssrc: Ssrc, guard: &Guard<'_>) {
+        self.streams.fetch_slot(ssrc, guard);
+    }
+
+    pub(crate) fn fetch_stream(&self, ssrc: Ssrc, guard: &Guard<'_>) {
+        self.streams.fetch_stream(ssrc, guard);
+    }
+
     /// What `ssrc` has here.
     pub(crate) fn seat<'g>(&'g self, ssrc: Ssrc, guard: &'g Guard<'_>) -> Result<Seat<'g>> {
         Ok(Seat::of(self.streams.find(ssrc, guard)?))

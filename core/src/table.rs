@@ -15,6 +15,7 @@
 use crate::epoch::{Bulk, Domain, DomainId, Guard, Single, Slot, Slots};
 use crate::error::{Error, Result};
 use crate::index::Ssrc;
+use crate::kernels::fetch;
 use crate::primitive::atomic::{AtomicUsize, Ordering};
 use crate::stream::Stream;
 use core::hash::BuildHasher;
@@ -23,6 +24,9 @@ use std::sync::Arc;
 
 /// Slots of the first array. Few in a model, where each slot that is migrated multiplies the runs.
 const FIRST_LEN: usize = if cfg!(crossbeam_loom) { 2 } else { 8 };
+
+/// Cache lines of a stream that a packet reads.
+const STREAM_LINES: usize = 3;
 
 pub(crate) struct StreamTable {
     /// The array in use: never empty.
@@ -77,6 +81,28 @@ impl StreamTable {
         match self.array(guard)?.probe(self.hash(ssrc), ssrc, guard)? {
             Probe::Found(_, stream) => Ok(Some(stream)),
             Probe::Vacant(_) | Probe::Migrating => Ok(None),
+        }
+    }
+
+    /// Has what a look-up reads fetched from memory: first the array,
+    pub(crate) fn fetch_array(&self, guard: &Guard<'_>) {
+        if let Ok(array) = self.array(guard) {
+            fetch(array, 1);
+        }
+    }
+
+    /// then the slot in it where a look-up begins,
+    pub(crate) fn fetch_slot(&self, ssrc: Ssrc, guard: &Guard<'_>) {
+        if let Ok(array) = self.array(guard) {
+            array.slots.fetch(self.hash(ssrc));
+        }
+    }
+
+    /// and then what is in that.
+    pub(crate) fn fetch_stream(&self, ssrc: Ssrc, guard: &Guard<'_>) {
+        let first = self.array(guard).and_then(|array| array.slots.load(self.hash(ssrc), guard));
+        if let Ok(Slot { value: Some(stream), .. }) = first {
+            fetch(stream, STREAM_LINES);
         }
     }
 

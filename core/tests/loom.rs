@@ -514,6 +514,41 @@ fn p05_a_claim_beside_a_removal_counts_once() {
     explore("a claim beside a removal", 1, || removal_beside_claims(1));
 }
 
+/// A stream is forgotten while a packet of `other` is claimed, which may be of the same SSRC; the table has room for two, and is full at once.
+fn forgetting_beside_a_claim(other: u32) {
+    let domain = Domain::without_reclaimer();
+    let direction = Arc::new(Direction::bounded(&domain, 2).unwrap());
+    direction.claim(1, 3, &domain.pin()).unwrap();
+    let claim = {
+        let (domain, direction) = (domain.clone(), Arc::clone(&direction));
+        spawn(move || direction.claim(other, 4, &domain.pin()))
+    };
+    assert_eq!(direction.forget_stream(1, &domain.pin()), Ok(true));
+    assert_eq!(claim.join().unwrap(), Ok(()), "the claim is not lost");
+    let guard = domain.pin();
+    // What was claimed in the forgotten stream can be claimed once more, and what was claimed in another cannot.
+    assert_eq!(direction.claim(1, 3, &guard), Ok(()));
+    assert_eq!(direction.claim(1, 3, &guard), Err(Error::Replayed));
+    if other != 1 {
+        assert_eq!(direction.claim(other, 4, &guard), Err(Error::Replayed));
+    }
+    // Each place is counted once: the one that was given back, and those that are taken.
+    assert_eq!(direction.claim(2, 9, &guard), Ok(()));
+    assert_eq!(direction.claim(3, 9, &guard), Err(Error::TooManyStreams));
+}
+
+/// 2 threads, 1 preemption.
+#[test]
+fn a_claim_beside_the_forgetting_of_its_stream_is_not_lost() {
+    explore("a claim beside the forgetting of its stream", 1, || forgetting_beside_a_claim(1));
+}
+
+/// 2 threads, 1 preemption.
+#[test]
+fn a_stream_that_is_added_while_another_is_forgotten_stays() {
+    explore("a stream that is added while another is forgotten", 1, || forgetting_beside_a_claim(2));
+}
+
 // ---- Probing.
 
 /// Two first packets under a probing key, of senders that contradict each other: the one goes on in cycle 2, the other begins afresh. Says in how

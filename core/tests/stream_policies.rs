@@ -5,8 +5,8 @@ mod common;
 
 use common::{BOTH, Key, ONE_OF_EACH, Pair, Protocol, SSRC, open, plain, rtp, seal, srtcp_word, trailer_len};
 use keyflip::{
-    Cryptex, Domain, Error, MAX_MKI_LEN, MAX_TRAILER_LEN, NewStreams, Profile, Roc, Session, SrtcpEncryption,
-    StreamOptions,
+    Cryptex, Domain, Error, MAX_MKI_LEN, MAX_TRAILER_LEN, NewStreams, Profile, Roc, Session, SessionBuilder,
+    SrtcpEncryption, StreamOptions,
 };
 
 const OTHER: u32 = 0x5eed_0002;
@@ -53,6 +53,23 @@ fn a_forgotten_stream_may_be_added_at_any_index() {
     outbound.add_stream(SSRC, Roc(0), 5).unwrap();
     let sealed = seal(outbound, Protocol::Rtcp, &plain(Protocol::Rtcp, SSRC, 0)).unwrap();
     assert_eq!(srtcp_word(Profile::Aes128CmSha1_80, 0, &sealed).1, 5);
+}
+
+#[test]
+fn srtcp_tags_are_as_short_as_srtps_where_the_peer_has_them_so() {
+    let short = Pair::with(Profile::Aes128CmSha1_32, 0, SessionBuilder::srtcp_tags_as_short_as_srtps);
+    let standard = Pair::new(Profile::Aes128CmSha1_32);
+    let packet = plain(Protocol::Rtcp, SSRC, 0);
+    let sealed = |pair: &Pair| seal(pair.outbound(), Protocol::Rtcp, &packet).unwrap();
+    let (four, ten) = (sealed(&short), sealed(&standard));
+    assert_eq!((four.len(), ten.len()), (packet.len() + 4 + 4, packet.len() + 4 + 10));
+    assert_eq!(four, ten[..four.len()], "the same tag, cut");
+    assert_eq!(short.outbound().rtcp_overhead(), 8);
+    assert_eq!(short.open(Protocol::Rtcp, &four), Ok(packet.clone()));
+    let mut forged = sealed(&short);
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(short.open(Protocol::Rtcp, &forged), Err(Error::AuthenticationFailed));
+    assert!(standard.open(Protocol::Rtcp, &four).is_err());
 }
 
 #[test]

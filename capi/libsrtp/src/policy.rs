@@ -28,6 +28,8 @@ pub(crate) struct Shape {
     profile: Profile,
     encrypts_srtp: bool,
     encrypts_srtcp: bool,
+    /// SRTCP has SRTP's short tags.
+    short_srtcp_tags: bool,
     pub(crate) window: u32,
     repeats: bool,
     encrypted_ids: Vec<u8>,
@@ -55,6 +57,7 @@ impl Shape {
             profile: Profile::Aes128CmSha1_80,
             encrypts_srtp: true,
             encrypts_srtcp: true,
+            short_srtcp_tags: false,
             window: 128,
             repeats: false,
             encrypted_ids: Vec::new(),
@@ -77,6 +80,9 @@ impl Shape {
         if !self.encrypts_srtcp {
             builder = builder.srtcp_encryption(SrtcpEncryption::Off);
         }
+        if self.short_srtcp_tags {
+            builder = builder.srtcp_tags_as_short_as_srtps();
+        }
         if self.repeats {
             builder = builder.dangerously_allow_identical_retransmission();
         }
@@ -90,7 +96,7 @@ impl Shape {
     }
 
     pub(crate) const fn tag_len(&self, rtcp: bool) -> usize {
-        if rtcp { self.profile.srtcp_tag_len() } else { self.profile.srtp_tag_len() }
+        if rtcp && !self.short_srtcp_tags { self.profile.srtcp_tag_len() } else { self.profile.srtp_tag_len() }
     }
 
     pub(crate) const fn is_gcm(&self) -> bool {
@@ -160,6 +166,7 @@ impl Policy {
             profile,
             encrypts_srtp: policy.rtp.sec_serv & CONF != 0 || policy.rtp.cipher_type == NULL_CIPHER,
             encrypts_srtcp: policy.rtcp.sec_serv & CONF != 0,
+            short_srtcp_tags: policy.rtcp.auth_type == HMAC_SHA1 && policy.rtcp.auth_tag_len == 4,
             window,
             repeats: policy.allow_repeat_tx == 1,
             encrypted_ids,
@@ -251,7 +258,9 @@ fn profile(rtp: &srtp_crypto_policy_t, rtcp: &srtp_crypto_policy_t) -> Result<Pr
     } else if rtp.cipher_type == NULL_CIPHER && is_null(rtp) {
         rtcp.cipher_type == NULL_CIPHER && is_null(rtcp)
     } else {
-        (short || is_hmac(rtp, 10)) && is_hmac(rtcp, 10) && rtcp.cipher_type == rtp.cipher_type
+        (short || is_hmac(rtp, 10))
+            && (is_hmac(rtcp, 10) || short && is_hmac(rtcp, 4))
+            && rtcp.cipher_type == rtp.cipher_type
     };
     if !fits {
         return Err(Status::BadParam);

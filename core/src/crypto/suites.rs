@@ -7,7 +7,7 @@ use super::hmac::HmacSha1;
 use super::kdf::{IDENTITY, Labels, Prf};
 use super::profile::{CipherKind, Spec};
 use crate::error::Result;
-use crate::kernels::{Engine, Kernels, Vaulted, scrub_after_derivation, scrubbed};
+use crate::kernels::{Engine, Kernels, Vaulted, fetch, scrub_after_derivation, scrubbed};
 use crate::wire::Protocol;
 use subtle::ConstantTimeEq;
 
@@ -88,6 +88,16 @@ impl Suites {
         }
     }
 
+    /// Has what [`Self::of`] gives a view of fetched from memory, as far as a packet reads it.
+    pub(crate) fn fetch(&self, protocol: Protocol) {
+        match self {
+            Self::Null(both) => both.fetch(protocol),
+            Self::Cm(both) => both.fetch(protocol),
+            Self::Gcm(both) => both.fetch(protocol),
+            Self::Unprotected(_) => {}
+        }
+    }
+
     /// Whether both come from the same master key and salt, in constant time.
     pub(crate) fn same_master(&self, other: &Self) -> bool {
         self.identity().ct_eq(other.identity()).into()
@@ -116,6 +126,10 @@ impl<K> Both<K> {
         derive(&mut self.srtcp, Protocol::Rtcp.labels())?;
         prf.derive(IDENTITY, &mut self.identity);
         Ok(())
+    }
+
+    fn fetch(&self, protocol: Protocol) {
+        fetch(self.of(protocol), size_of::<K>().div_ceil(64).min(8));
     }
 
     fn of(&self, protocol: Protocol) -> &K {

@@ -11,9 +11,12 @@ use super::readers::Readers;
 use super::record::Record;
 use crate::kernels::fork::Whole;
 use crate::primitive::per_thread;
+#[cfg(not(crossbeam_loom))]
+use core::cell::Cell;
 use core::cell::RefCell;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use crossbeam_epoch::LocalHandle;
+use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
 /// A thread's membership in a domain.
@@ -59,8 +62,46 @@ impl Drop for Member {
     }
 }
 
+/// A thread's memberships. Each in an allocation of its own, so that it stays where it is.
+struct Members(RefCell<Vec<Rc<Member>>>);
+
+impl Drop for Members {
+    fn drop(&mut self) {
+        forget_last();
+    }
+}
+
 per_thread! {
-    static MEMBERSHIPS: RefCell<Vec<Member>> = const { RefCell::new(Vec::new()) };
+    static MEMBERSHIPS: Members = const { Members(RefCell::new(Vec::new())) };
+}
+
+// The membership by which the thread pinned last, null if that may be gone. It has no destructor, and so is found without a look whether that has run.
+#[cfg(not(crossbeam_loom))]
+std::thread_local! {
+    static LAST: Cell<*const Member> = const { Cell::new(ptr::null()) };
+}
+
+#[cfg(not(crossbeam_loom))]
+#[inline]
+fn last() -> *const Member {
+    LAST.get()
+}
+
+/// Not in a model, whose threads share the storage of one.
+#[cfg(crossbeam_loom)]
+fn last() -> *const Member {
+    ptr::null()
+}
+
+fn note_last(member: *const Member) {
+    #[cfg(not(crossbeam_loom))]
+    LAST.set(member);
+    let _ = member;
+}
+
+/// Before any membership of the thread goes.
+fn forget_last() {
+    note_last(ptr::null());
 }
 
 /// A pin, and the record in which it is noted. The record lives as long as the domain.
@@ -73,28 +114,40 @@ impl Inner {
     /// Pins the calling thread, which becomes a member first if it is not.
     #[inline]
     pub(super) fn pin(this: &Arc<Self>) -> Pinned {
+        // SAFETY: null, or a membership of this thread, which is not gone: `forget_last` comes before that. Shared references are made of it alone.
+        match unsafe { last().as_ref() } {
+            Some(member) if member.id == this.id() && member.serves() => member.pin(),
+            _ => Self::pin_by_list(this),
+        }
+    }
+
+    #[cold]
+    fn pin_by_list(this: &Arc<Self>) -> Pinned {
         MEMBERSHIPS.try_with(|list| this.pin_in(list, this)).unwrap_or_else(|_| this.pin_once())
     }
 
-    fn pin_in(&self, list: &RefCell<Vec<Member>>, this: &Arc<Self>) -> Pinned {
-        if let Ok(list) = list.try_borrow()
+    fn pin_in(&self, list: &Members, this: &Arc<Self>) -> Pinned {
+        if let Ok(list) = list.0.try_borrow()
             && let Some(member) = list.iter().find(|member| member.id == self.id())
             && member.serves()
         {
+            note_last(Rc::as_ptr(member));
             return member.pin();
         }
         self.join_in(list, this)
     }
 
     #[cold]
-    fn join_in(&self, list: &RefCell<Vec<Member>>, this: &Arc<Self>) -> Pinned {
+    fn join_in(&self, list: &Members, this: &Arc<Self>) -> Pinned {
         // Fails only inside a pin of this thread that runs deferred code, which takes no guard (invariant 5).
-        let Ok(mut list) = list.try_borrow_mut() else { return self.pin_once() };
+        let Ok(mut list) = list.0.try_borrow_mut() else { return self.pin_once() };
         let _whole = Whole::begin();
+        forget_last();
         let is_wanted = |member: &Member| member.domain.strong_count() > 0 && member.id != self.id();
-        let gone: Vec<Member> = list.extract_if(.., |member| !is_wanted(member)).collect();
-        let member = Member::new(self.engine(), self.id(), Arc::downgrade(this));
+        let gone: Vec<Rc<Member>> = list.extract_if(.., |member| !is_wanted(member)).collect();
+        let member = Rc::new(Member::new(self.engine(), self.id(), Arc::downgrade(this)));
         let pinned = member.pin();
+        note_last(Rc::as_ptr(&member));
         list.push(member);
         drop(list);
         drop(gone);
@@ -116,9 +169,9 @@ impl Inner {
     /// A pin that is not noted: for the collector's sake, by the thread's own handle or one for the moment. While it is held nothing must be loaded that
     /// readers load, and no user's code must run, which may.
     pub(super) fn bare_pin(&self) -> crossbeam_epoch::Guard {
-        let find = |list: &RefCell<Vec<Member>>| {
-            let list = list.try_borrow().ok()?;
-            let own = |member: &&Member| member.id == self.id() && !member.record().is_stale();
+        let find = |list: &Members| {
+            let list = list.0.try_borrow().ok()?;
+            let own = |member: &&Rc<Member>| member.id == self.id() && !member.record().is_stale();
             list.iter().find(own).map(|member| member.handle.pin())
         };
         let own = MEMBERSHIPS.try_with(find).ok().flatten();
@@ -128,5 +181,5 @@ impl Inner {
 
 #[cfg(test)]
 pub(super) fn memberships() -> usize {
-    MEMBERSHIPS.with(|list| list.borrow().len())
+    MEMBERSHIPS.with(|list| list.0.borrow().len())
 }

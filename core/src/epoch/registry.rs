@@ -310,7 +310,15 @@ mod tests {
         std::thread::scope(|scope| {
             let writer = scope.spawn(move || {
                 for round in 0..20_000u64 {
-                    let handle = registry.insert(vec![round; 4]).unwrap();
+                    // Refused while the reader is asleep under its guard, and the backlog is full.
+                    let mut value = vec![round; 4];
+                    let handle = loop {
+                        match registry.insert(value) {
+                            Ok(handle) => break handle,
+                            Err(back) => value = back,
+                        }
+                        std::thread::yield_now();
+                    };
                     current.store(handle, std::sync::atomic::Ordering::Release);
                     assert!(registry.remove(handle));
                 }

@@ -10,6 +10,7 @@ use super::domain::DomainId;
 use super::guard::Guard;
 use super::shelf::Bulk;
 use crate::error::{Error, Result};
+use crate::kernels::fetch;
 use crate::primitive::atomic::Ordering;
 use core::marker::PhantomData;
 use crossbeam_epoch::{Atomic, Shared};
@@ -79,6 +80,13 @@ impl<T: Send + Sync + 'static, A: Room<T>> Slots<T, A> {
         // Acquire: pairs with the Release half of `fill`, `replace` and of the store that made a copy of the slot.
         let shared = self.slot(at)?.load(Ordering::Acquire, pin);
         Ok(Self::view(shared))
+    }
+
+    /// Has the slot at `at` fetched from memory.
+    pub(crate) fn fetch(&self, at: usize) {
+        if let Ok(slot) = self.slot(at) {
+            fetch(slot, 1);
+        }
     }
 
     /// Puts `value` into an empty, unfrozen slot; hands it back if the slot is not, or not any more.

@@ -2,6 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod aes;
+mod ahead;
 mod choice;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod cpu;
@@ -18,6 +19,7 @@ mod vault;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use aes::{BLOCK, Engine, RoundKeys};
+pub(crate) use ahead::fetch;
 pub use choice::{Kernels, KernelsUnavailable, UnknownKernels};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use gcm::GcmKey;

@@ -339,6 +339,7 @@ int main(void)
     printf("init: %d\n", srtp_init());
     suite("CM80", srtp_crypto_policy_set_rtp_default, srtp_crypto_policy_set_rtcp_default);
     suite("CM32", srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32, srtp_crypto_policy_set_rtcp_default);
+    suite("CM32, SRTCP too", srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32, srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32);
     suite("CM256-80", srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80, srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80);
     suite("CM256-32", srtp_crypto_policy_set_aes_cm_256_hmac_sha1_32, srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80);
     suite("GCM128", srtp_crypto_policy_set_aes_gcm_128_16_auth, srtp_crypto_policy_set_aes_gcm_128_16_auth);
