@@ -269,7 +269,8 @@ fn extension(profile: u8, form: u64, csrcs: u8) -> Seed {
 /// Streams that roll over, are rekeyed and removed while their session moves; then a blob with an octet changed, sealed again.
 fn moves(profile: u8, edit: u16, cut: Option<u16>) -> Seed {
     const STEPS: u64 = 4;
-    let mut seed = Seed::default().byte(profile).octets(&[9; 4]).octets(if profile % 2 == 0 { b"" } else { b"mki" });
+    let mut seed =
+        Seed::default().byte(profile).octets(&[9; 4]).octets(if profile.is_multiple_of(2) { b"" } else { b"mki" });
     for turn in 0..4u8 {
         for at in 0..4u8 {
             seed = seed.step(0, STEPS).byte(at % 2).byte(turn % 2).word(u16::from(at) * 300);

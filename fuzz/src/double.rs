@@ -193,7 +193,7 @@ impl Blocks<'_> {
         match receiver.inbound().unprotect_rtp(guard, &mut spoilt[..sealed]) {
             // A block may say what is so anyway, and fields may be put right again.
             Ok(opened) => {
-                assert!(allowed || opened.original == fields(&self.packet()), "octet {at} was changed unseen")
+                assert!(allowed || opened.original == fields(&self.packet()), "octet {at} was changed unseen");
             }
             Err(error) => {
                 assert!(octet != 0, "{error:?}");

@@ -1,7 +1,7 @@
 //! A direction that leaves its process, and one that goes on where it stood.
 //!
 //! 1. A direction that leaves publishes rings that are *spent*, the session's and those of its slots: packets that come later are refused. Then it waits
-//!    until the rings before are destroyed, which is when every guard is gone under which a packet could have found a key (step 15 of
+//!    until the rings before are destroyed, which is when every guard is gone under which a packet could have found a key (step 25 of
 //!    `docs/reclamation.md`). From then on nobody claims or takes an index.
 //! 2. Only then its state is read: it holds every index that was claimed or given out, whether or not the packet has left the process.
 //! 3. If readers stall, the rings before are published again, and nothing has happened but that packets were refused in between.
