@@ -113,6 +113,10 @@ enum keyflip_err
   KEYFLIP_ERR_HEADER_IN_THE_CLEAR = -206,
   // SSRC has no stream, and streams are not added by themselves here.
   KEYFLIP_ERR_UNKNOWN_SSRC = -207,
+  // Inner authentication tag does not verify.
+  KEYFLIP_ERR_INNER_AUTHENTICATION_FAILED = -208,
+  // Original header block is malformed.
+  KEYFLIP_ERR_BAD_HEADER_BLOCK = -209,
   // Peer sent what this interface has no number for.
   KEYFLIP_ERR_OTHER_PEER = -299,
   // Context has no master key.
@@ -191,6 +195,20 @@ enum keyflip_err
   KEYFLIP_ERR_SSRC_HAS_KEYS = -433,
   // SSRC has no keys of its own.
   KEYFLIP_ERR_NO_KEYS_FOR_SSRC = -434,
+  // Session cannot be a layer of double encryption.
+  KEYFLIP_ERR_BAD_LAYER = -435,
+  // Rollover counters are carried by every packet whose sequence number is a multiple of 1 to 65535.
+  KEYFLIP_ERR_BAD_ROC_RATE = -436,
+  // Packets of this profile cannot carry their rollover counter so.
+  KEYFLIP_ERR_NO_ROC_MODE = -437,
+  // Context was moved elsewhere.
+  KEYFLIP_ERR_MOVED = -438,
+  // Context was not built to be moved.
+  KEYFLIP_ERR_NOT_MOVABLE = -439,
+  // Moved context is of another profile, or has other rules for packets.
+  KEYFLIP_ERR_MOVED_DIFFERS = -440,
+  // Payload type must be at most 127.
+  KEYFLIP_ERR_BAD_PAYLOAD_TYPE = -441,
   // Call is refused for a reason this interface has no number for.
   KEYFLIP_ERR_OTHER_CALLER = -499,
   // A defect of Keyflip: the call was stopped before it could do harm.
@@ -1010,6 +1028,12 @@ int32_t keyflip_retire_key(keyflip_session session,
 // Returns KEYFLIP_OK or KEYFLIP_ERR_BAD_HANDLE.
 int32_t keyflip_end_grace(keyflip_session session);
 
+// Overwrites octets with zeros, in a way that no compiler leaves out: for keys that a program held itself.
+//
+// Returns KEYFLIP_OK; KEYFLIP_ERR_NULL_POINTER if octets is NULL and len is not 0.
+int32_t keyflip_wipe(uint8_t *octets,
+                     size_t len);
+
 // Lists the keys of a direction, the current one first. A staged key is not among them.
 //
 // keys has room for capacity of them, and count receives how many there are, 16 at most: more than capacity if some had no room. keys may be NULL if
@@ -1021,12 +1045,6 @@ int32_t keyflip_keys(keyflip_session session,
                      struct keyflip_key_info *keys,
                      size_t capacity,
                      size_t *count);
-
-// Overwrites octets with zeros, in a way that no compiler leaves out: for keys that a program held itself.
-//
-// Returns KEYFLIP_OK; KEYFLIP_ERR_NULL_POINTER if octets is NULL and len is not 0.
-int32_t keyflip_wipe(uint8_t *octets,
-                     size_t len);
 
 // Announces a stream, to start at rollover counter roc and, outbound, at SRTCP index srtcp_index (of 31 bits; inbound, give 0). Streams appear by
 // themselves at their first packet, so this is for late joiners that were told a counter, and for sessions with KEYFLIP_SESSION_STREAMS_BY_CALL.

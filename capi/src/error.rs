@@ -42,6 +42,10 @@ pub enum keyflip_err {
     HeaderInTheClear = -206,
     /// SSRC has no stream, and streams are not added by themselves here.
     UnknownSsrc = -207,
+    /// Inner authentication tag does not verify.
+    InnerAuthenticationFailed = -208,
+    /// Original header block is malformed.
+    BadHeaderBlock = -209,
     /// Peer sent what this interface has no number for.
     OtherPeer = -299,
     // ---- The key: it is missing or worn out. A rekey helps.
@@ -122,6 +126,20 @@ pub enum keyflip_err {
     SsrcHasKeys = -433,
     /// SSRC has no keys of its own.
     NoKeysForSsrc = -434,
+    /// Session cannot be a layer of double encryption.
+    BadLayer = -435,
+    /// Rollover counters are carried by every packet whose sequence number is a multiple of 1 to 65535.
+    BadRocRate = -436,
+    /// Packets of this profile cannot carry their rollover counter so.
+    NoRocMode = -437,
+    /// Context was moved elsewhere.
+    Moved = -438,
+    /// Context was not built to be moved.
+    NotMovable = -439,
+    /// Moved context is of another profile, or has other rules for packets.
+    MovedDiffers = -440,
+    /// Payload type must be at most 127.
+    BadPayloadType = -441,
     /// Call is refused for a reason this interface has no number for.
     OtherCaller = -499,
     // ---- What only a caller from C can do wrong.
@@ -265,6 +283,8 @@ impl From<Error> for keyflip_err {
             Error::UnencryptedSrtcp => Self::UnencryptedSrtcp,
             Error::HeaderInTheClear => Self::HeaderInTheClear,
             Error::UnknownSsrc => Self::UnknownSsrc,
+            Error::InnerAuthenticationFailed => Self::InnerAuthenticationFailed,
+            Error::BadHeaderBlock => Self::BadHeaderBlock,
             Error::NoKey => Self::NoKey,
             Error::KeyExpired => Self::KeyExpired,
             Error::SrtcpIndexExhausted => Self::SrtcpIndexExhausted,
@@ -302,6 +322,13 @@ impl From<Error> for keyflip_err {
             Error::BadStreamBound => Self::BadStreamBound,
             Error::SsrcHasKeys => Self::SsrcHasKeys,
             Error::NoKeysForSsrc => Self::NoKeysForSsrc,
+            Error::BadLayer => Self::BadLayer,
+            Error::BadRocRate => Self::BadRocRate,
+            Error::NoRocMode => Self::NoRocMode,
+            Error::Moved => Self::Moved,
+            Error::NotMovable => Self::NotMovable,
+            Error::MovedDiffers => Self::MovedDiffers,
+            Error::BadPayloadType => Self::BadPayloadType,
             Error::OverlappingPackets => Self::Overlap,
             Error::NotProcessed => Self::NotProcessed,
             _ => match error.fault() {

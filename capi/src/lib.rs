@@ -1,7 +1,7 @@
 //! The C interface: what is in `include/keyflip.h`, which cbindgen makes of these files.
 //!
 //! Reading order: `boundary` (panics and pointers), `handles` (what a number names), then the calls, in the header's order: `info`, `profile`, `domain`, `event`,
-//! `session`, `key`, `stream`, `packet`, `batch`, `fanout`, `dtls`, `sdes`.
+//! `session`, `key`, `key_list`, `stream`, `packet`, `batch`, `fanout`, `dtls`, `sdes`.
 //!
 //! Their documentation is the header's, so it speaks of C.
 
@@ -24,6 +24,7 @@ mod fanout;
 mod handles;
 mod info;
 mod key;
+mod key_list;
 mod packet;
 mod profile;
 mod sdes;
@@ -39,6 +40,7 @@ pub use event::*;
 pub use fanout::*;
 pub use info::*;
 pub use key::*;
+pub use key_list::*;
 pub use packet::*;
 pub use profile::*;
 pub use sdes::*;

@@ -36,7 +36,7 @@ impl Inbound {
     ///
     /// # Performance
     ///
-    /// No lock, no reference count, no copy; five to eight atomic operations on lines that only threads of the same stream share. It allocates at
+    /// No lock, no reference count, no copy; three locked operations on lines that only threads of the same stream share. It allocates at
     /// a stream's first packet only. While a sender switches keys without MKI, a packet may cost a tag check for each key held.
     pub fn unprotect_rtp<'p>(&self, guard: &Guard<'_>, packet: &'p mut [u8]) -> Result<&'p mut [u8]> {
         self.in_place(guard, Protocol::Rtp, packet)

@@ -107,6 +107,31 @@ fn a_header_that_lies_is_refused() {
     assert!(outputs[..3].iter().flatten().all(|octet| *octet == 0xee));
 }
 
+/// So many that the call fetches ahead.
+#[test]
+fn a_fanout_to_very_many_is_as_one_by_one() {
+    const MANY: u16 = 600;
+    let (one, all) = (Pair::new(Profile::Aes128CmSha1_80), Pair::new(Profile::Aes128CmSha1_80));
+    let header = |n: u16| Rtp { payload: Vec::new(), ..Rtp::new(u32::from(n % 50), n / 50) }.build();
+    // One is too short to have an SSRC.
+    let headers: Vec<Vec<u8>> = (0..MANY).map(header).chain([vec![0x80; 9]]).collect();
+    let mut outputs = vec![[0; 60]; headers.len()];
+    let mut targets: Vec<Target<'_>> = (headers.iter().zip(&mut outputs))
+        .map(|(header, output)| Target::new(all.outbound(), header, output))
+        .collect();
+    fanout(&mut all.domain.pin(), b"payload", &mut targets);
+    for (header, target) in headers.iter().zip(&targets) {
+        let mut packet = [&header[..], b"payload", &[0; 20]].concat();
+        let guard = one.domain.pin();
+        let alone = one.outbound().protect_rtp(&guard, &mut packet, header.len() + 7);
+        if header.len() < 12 {
+            assert_eq!(target.result(), Err(Error::PacketTooShort));
+        } else {
+            assert_eq!(target.protected(), Ok(&packet[..alone.unwrap()]));
+        }
+    }
+}
+
 #[test]
 fn p06_one_index_goes_out_once_in_a_fanout() {
     let pair = Pair::new(Profile::AeadAes128Gcm);
