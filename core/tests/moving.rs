@@ -435,6 +435,7 @@ fn a_session_of_other_rules_does_not_go_on_with_it() {
         builder(Profile::Aes128CmSha1_80).srtcp_encryption(keyflip::SrtcpEncryption::Off),
         builder(Profile::Aes128CmSha1_80).encrypted_header_extensions(&[1]),
         builder(Profile::Aes128CmSha1_80).cryptex(Cryptex::Enabled),
+        builder(Profile::Aes128CmSha1_80).roc_in_packets(2),
     ] {
         assert_eq!(go_on(&domain, other, &[&blob]).map(drop), Err(Error::MovedDiffers));
     }

@@ -1,14 +1,14 @@
 //! A policy as it is taken out of one process and put into another.
 
 use super::{Grace, NewStreams, Policy, RocInPackets, RocOnRekey, SrtcpEncryption};
-use crate::crypto::profile::Profile;
+use crate::crypto::profile::{Profile, Spec};
 use crate::keys::{KeyLifetime, Limits};
 use crate::wire::cryptex::Cryptex;
 use crate::wire::extension::{HeaderKeystream, Selected};
 use core::time::Duration;
 
 /// How many numbers say a policy, beside its profile.
-pub(crate) const NUMBERS: usize = 24;
+pub(crate) const NUMBERS: usize = 25;
 
 /// A policy in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,7 @@ impl Policy {
                 d,
                 roc_mode.into(),
                 roc_rate.into(),
+                self.spec.srtcp_tag_len.into(),
                 // From here on, nothing of what packets look like.
                 self.srtp_window.into(),
                 self.srtcp_window.into(),
@@ -77,7 +78,7 @@ impl Policy {
 
 impl PolicyState {
     /// How many of the numbers, from the first, say what packets look like.
-    const OF_PACKETS: usize = 10;
+    const OF_PACKETS: usize = 11;
 
     /// Whether packets look alike under both.
     pub(crate) fn shapes_as(&self, other: &Self) -> bool {
@@ -87,11 +88,17 @@ impl PolicyState {
 
     /// The policy, movable; `None` if there is none like it.
     pub(crate) fn policy(&self) -> Option<Policy> {
-        let [srtp, srtcp, cryptex, keystream, a, b, c, d, roc_mode, roc_rate, rest @ ..] = self.numbers;
+        let [srtp, srtcp, cryptex, keystream, a, b, c, d, roc_mode, roc_rate, srtcp_tag, rest @ ..] = self.numbers;
         let [srtp_window, srtcp_window, new_streams, max_streams, rest @ ..] = rest;
         let [grace_keys, grace_packets, grace_time, inbound_roc, outbound_roc, retransmission, rest @ ..] = rest;
         let [hard_srtp, hard_srtcp, soft_srtp, soft_srtcp] = rest;
         let profile: Profile = self.profile.parse().ok()?;
+        let spec = profile.spec();
+        // That of the profile, or SRTP's.
+        let srtcp_tag_len = u8::try_from(srtcp_tag).ok()?;
+        if ![spec.srtcp_tag_len, spec.srtp_tag_len].contains(&srtcp_tag_len) {
+            return None;
+        }
         let keystream = at(&[HeaderKeystream::Rfc6904, HeaderKeystream::Libsrtp], keystream)?;
         let packets = match grace_packets.checked_sub(1) {
             None => None,
@@ -100,6 +107,7 @@ impl PolicyState {
         let grace = Grace::keys(usize::try_from(grace_keys).ok()?).ok()?;
         let deadline = grace_time.checked_sub(1).map(Duration::from_nanos);
         Some(Policy {
+            spec: Spec { srtcp_tag_len, ..spec },
             srtp_encrypted: at(&[false, true], srtp)?,
             srtcp_encryption: at(&SRTCP, srtcp)?,
             cryptex: at(&CRYPTEX, cryptex)?,
@@ -144,11 +152,13 @@ mod tests {
             Policy { roc: RocInPackets::authenticated(65_535), ..start },
             Policy { roc: RocInPackets::unauthenticated(1, UnauthenticatedRoc::NothingAuthenticated), ..start },
         ];
-        for policy in [start].into_iter().chain(others) {
+        let mut short = Policy { movable: true, ..Policy::new(Profile::Aes128CmSha1_32) };
+        short.spec.srtcp_tag_len = 4;
+        for policy in [start, short].into_iter().chain(others) {
             let state = policy.state();
             // All that a policy is, its text says.
             assert_eq!(format!("{:?}", state.policy().unwrap()), format!("{policy:?}"));
-            for at in [0, 1, 2, 3, 8, 12, 14, 17, 18, 19] {
+            for at in [0, 1, 2, 3, 8, 10, 13, 15, 18, 19, 20] {
                 let mut bad = state.clone();
                 bad.numbers[at] = 77;
                 assert!(bad.policy().is_none(), "number {at}");
