@@ -57,8 +57,7 @@ fn selected(id: u16, body: &[u8], ids: &BTreeSet<u8>) -> Option<BTreeSet<usize>>
             continue;
         }
         let (element, header, len) = if one_byte {
-            let more = usize::from(!plant::is_on());
-            let (element, len) = (body[at] >> 4, usize::from(body[at] & 15) + more);
+            let (element, len) = (body[at] >> 4, usize::from(body[at] & 15) + 1);
             if element == 0 || element == 15 {
                 break;
             }
@@ -148,7 +147,7 @@ impl Extensions<'_> {
         let plain = self.packet();
         let csrcs = usize::from(self.csrcs % 16);
         // An empty extension is given to a packet with CSRCs and without one.
-        let given = csrcs > 0 && self.extension.is_none();
+        let given = csrcs > 0 && self.extension.is_none() && !plant::is_on();
         let mut expected = plain.clone();
         if given {
             expected[0] |= 0x10;

@@ -12,7 +12,7 @@
 //! | `differential` | an octet of every AEAD packet with a header extension is wrong |
 //! | `sdes` | the reader takes the lifetime `2^n` for `n` |
 //! | `double` | the reader takes every noted marker for one that was not set |
-//! | `extensions` | the reader takes an element of the one-byte form for an octet shorter than it is |
+//! | `extensions` | the reader believes that Cryptex gives no empty extension to a packet with CSRCs |
 //! | `blob` | a session that moved should accept everything again |
 //! | `model` | the model believes that the end of the grace leaves one key in it |
 
