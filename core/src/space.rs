@@ -253,7 +253,8 @@ impl Held<Space> {
 /// A macro, for the sake of what is put in the place of `attempt`: the data path, once.
 macro_rules! until_settled {
     ($attempt:expr) => {{
-        const ATTEMPTS: usize = 16;
+        // More than a sender needs whose stream is removed all the time: adding it anew is an attempt of its own.
+        const ATTEMPTS: usize = 64;
         let mut attempts = 0..ATTEMPTS;
         loop {
             if attempts.next().is_none() {
