@@ -110,8 +110,10 @@ fn prepare<'g>(
     let key = &*held.key;
     key.budget(protocol).check()?;
 
-    let Some(stream) = held.space.stream_of(packet.ssrc, guard)? else {
-        return Err(add_stream(context, guard, protocol, held, (packet.ssrc, packet.seq)));
+    let stream = match held.space.stream_of(packet.ssrc, guard)? {
+        Some(stream) => stream,
+        // Used at once: one that is added and looked up again may be gone by then, again and again.
+        None => added_stream(context, guard, protocol, held, (packet.ssrc, packet.seq))?,
     };
     let (key, frame) = match protocol {
         Protocol::Rtp => {
@@ -138,29 +140,26 @@ fn prepare<'g>(
     Ok(Ready { key, suite: key.suite(protocol), frame, shape, body_end })
 }
 
-/// Adds the stream of a packet that may be the first of it. The stream is to be looked up then: [`Error::NoSuchStream`] if all went well.
+/// The stream of a packet that may be the first of it: it is added.
 #[cold]
 #[inline(never)]
-fn add_stream(
+fn added_stream<'g>(
     context: &Context,
-    guard: &Guard<'_>,
+    guard: &'g Guard<'_>,
     protocol: Protocol,
-    held: &Held<Space>,
+    held: &'g Held<Space>,
     (ssrc, seq): (Ssrc, u32),
-) -> Error {
-    let add = || {
-        let seat = held.space.seat(ssrc, guard)?;
-        match (protocol, &seat) {
-            (Protocol::Rtp, _) => {
-                let mark = seat.mark(protocol);
-                seat.peek(protocol, mark.estimate(Counter::SRTP, seq), mark).map_err(Error::to_sender)?;
-            }
-            (Protocol::Rtcp, Seat::Empty(origin)) => drop(origin.next_srtcp.index_for(held.key.id(), true)?),
-            (Protocol::Rtcp, Seat::Stream(_)) => {}
+) -> Result<&'g Stream> {
+    let seat = held.space.seat(ssrc, guard)?;
+    match (protocol, &seat) {
+        (Protocol::Rtp, _) => {
+            let mark = seat.mark(protocol);
+            seat.peek(protocol, mark.estimate(Counter::SRTP, seq), mark).map_err(Error::to_sender)?;
         }
-        context.admit(held, ssrc, &seat, guard).map(drop)
-    };
-    add().err().unwrap_or(Error::NoSuchStream)
+        (Protocol::Rtcp, Seat::Empty(origin)) => drop(origin.next_srtcp.index_for(held.key.id(), true)?),
+        (Protocol::Rtcp, Seat::Stream(_)) => {}
+    }
+    context.admit(held, ssrc, &seat, guard)
 }
 
 /// Takes the next SRTCP index, under the newest key: of two threads that see a rekey at different times, the one that is behind follows.
