@@ -14,7 +14,7 @@ use crate::wire::Protocol;
 use arrayvec::ArrayVec;
 
 /// Packets of one call from which on fetching ahead is worth its while: as many contexts as fill a second-level cache.
-pub(crate) const FROM: usize = 512;
+pub(crate) const FROM: usize = 128;
 
 /// Fetches what the next packets to be sent read: `packet` says by which context, and of which SSRC, as far as there are any.
 pub(crate) fn fetch_ahead<'g>(
